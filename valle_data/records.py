@@ -1,0 +1,130 @@
+"""The records that flow: Utterance -> CodedUtterance -> IndexRow -> Example -> Batch -> codes -> waveform.
+
+Shape letters: B batch, S packed positions, Q RVQ levels, T frames, N waveform samples, V codebook size.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class AudioRef:
+    """Where a stretch of a recording lies. `duration_s` None means: to the end; `channel` None means: mix all channels to one."""
+
+    path: str
+    start_s: float = 0.0
+    duration_s: float | None = None
+    channel: int | None = None
+
+
+@dataclass(frozen=True)
+class Utterance:
+    """One speaker, one text, a stretch of a recording. `language` is a BCP 47 tag."""
+
+    id: str
+    audio: AudioRef
+    text: str
+    speaker: str
+    group: str
+    language: str
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CodecSpec:
+    """What a language model needs to know of a codec. `weights_hash` is the sha256 of the weights' bytes; codes of two hashes never mix."""
+
+    name: str
+    weights_hash: str
+    sample_rate_hz: int
+    frame_rate_hz: float
+    num_levels: int
+    codebook_size: int
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        return cls(**data)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.sample_rate_hz} Hz, {self.num_levels} levels of {self.codebook_size} at {self.frame_rate_hz:g} Hz, weights {self.weights_hash[:12]}"
+
+
+@dataclass(frozen=True)
+class CodedUtterance:
+    """An utterance as the model sees it: `phones` are symbols, `codes` are uint16 `[Q, T]`, `quality` are columns for the index."""
+
+    utterance: Utterance
+    phones: tuple[str, ...]
+    codes: NDArray[np.uint16]
+    duration_s: float
+    source_digest: str
+    text_normalized: str
+    quality: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of a training example.
+
+    `bags` holds one row of ids per position, `[L, K]`, -1 where a position has fewer than K ids; a position embeds as the sum of its ids.
+    `start` and `step` place it in time, in frames: position i stands at `start + i * step`. Several segments may cover the same time.
+    """
+
+    role: str
+    bags: NDArray[np.int64]
+    start: float
+    step: float = 1.0
+
+
+@dataclass(frozen=True)
+class Example:
+    """One document: segments end to end, one of them predicted.
+
+    `targets` `[P]` are classes of output head `head` for the P positions that begin at `target_start`. `causal` tells whether a position may
+    see later positions of its document.
+    """
+
+    task: str
+    level: int
+    segments: tuple[Segment, ...]
+    head: int
+    target_start: int
+    targets: NDArray[np.int64]
+    causal: bool
+    row: int
+
+    @property
+    def num_positions(self) -> int:
+        return sum(len(segment.bags) for segment in self.segments)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Documents packed end to end in S positions, causal documents first.
+
+    `ids` `[M]` and `bag_starts` `[S]` give each position its ids (embedding-bag form). `times` `[S]` are positions in frames, relative to each
+    document's own origin. Document d covers `lengths[d]` positions; the first `num_causal` documents are causal, the others see themselves whole.
+    Position `target_positions[k]` predicts class `targets[k]` of head `heads[k]`. `rows` and `levels` `[D]` tell where documents came from.
+    """
+
+    ids: NDArray[np.int64]
+    bag_starts: NDArray[np.int64]
+    times: NDArray[np.float32]
+    lengths: NDArray[np.int64]
+    num_causal: int
+    target_positions: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    heads: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    levels: NDArray[np.int64]
+
+    @property
+    def num_positions(self) -> int:
+        return len(self.bag_starts)

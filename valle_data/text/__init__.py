@@ -1,0 +1,1 @@
+"""Text to phones: normalisation, phonemizers (a table) and the phone vocabulary."""
