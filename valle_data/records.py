@@ -10,6 +10,8 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from valle_data.errors import ReasonCode
+
 
 @dataclass(frozen=True)
 class AudioRef:
@@ -67,6 +69,22 @@ class CodedUtterance:
     source_digest: str
     text_normalized: str
     quality: Mapping[str, float] = field(default_factory=dict)
+    source_sample_rate_hz: int = 0
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why an utterance (or, where `utterance` is None, a path) was left out, and by which stage.
+
+    `fingerprint` is a hash of what was rejected (audio, text, stretch): once it changes, the utterance is tried again.
+    """
+
+    utterance: str | None
+    path: str
+    stage: str
+    reason: ReasonCode
+    message: str
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,245 @@
+"""The commit protocol: a part exists from the moment its record does, and not before.
+
+tmp -> fsync -> read back and verify -> rename quarantine, shard, index -> fsync the folders -> record created only if absent, last.
+"""
+
+import hashlib
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from valle_data.errors import InputError, ReasonCode
+from valle_data.records import CodedUtterance, Rejection
+from valle_data.shards import SHARDS, files
+from valle_data.shards.base import SHARD_NAME, EncodedShard, Problem, ShardFormat, index_path, part_name, quarantine_path, record_path, shard_path
+from valle_data.shards.index import QUARANTINE_SCHEMA, SCHEMA, PartIdentity, decode_table, encode_table, index_table, quarantine_table
+
+
+@dataclass(frozen=True)
+class CommitRecord:
+    """`shards/part-NNNNNN.json`. Hashes are sha256 of whole files; `shard` is a file name, never a path."""
+
+    part: int
+    part_id: str
+    shard: str
+    shard_sha256: str
+    shard_bytes: int
+    index_sha256: str
+    num_utterances: int
+    num_frames: int
+    duration_s: float
+    num_quarantined: int
+    quarantine_sha256: str | None
+    input_hash: str
+    config_hash: str
+
+    def to_bytes(self) -> bytes:
+        """JSON with a checksum of its own."""
+        return (json.dumps({**asdict(self), "checksum": _checksum(asdict(self))}, indent=1) + "\n").encode()
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _checksum(values: dict[str, Any]) -> str:
+    return _sha256(json.dumps(values, sort_keys=True).encode())
+
+
+def load_record(path: Path) -> CommitRecord:
+    """The commit record at `path`; InputError `corrupt_shard` when it is damaged, `unsafe_member` when it names anything but its own shard."""
+    try:
+        data = json.loads(files.read(path))
+        checksum = data.pop("checksum")
+        record = CommitRecord(**{item.name: data.pop(item.name) for item in fields(CommitRecord)})
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            ReasonCode.CORRUPT_SHARD,
+            f"The commit record {path} is damaged ({type(error).__name__}: {error}). Remove it and run `valle prepare` again: the part is made anew.",
+        ) from error
+    if not isinstance(record.shard, str) or not SHARD_NAME.fullmatch(record.shard) or Path(record.shard).stem != path.stem:
+        raise InputError(
+            ReasonCode.UNSAFE_MEMBER,
+            f"The commit record {path} names the shard {record.shard!r}; a shard is a file beside its record, with its name. It was not opened.",
+        )
+    if data or _checksum(asdict(record)) != checksum or part_name(record.part) != path.stem:
+        raise InputError(
+            ReasonCode.CORRUPT_SHARD,
+            f"The commit record {path} does not match its checksum or name. Remove it and run `valle prepare` again: the part is made anew.",
+        )
+    return record
+
+
+def committed_parts(dataset: Path) -> list[CommitRecord]:
+    """The records of all parts that exist, by part number. A damaged record is an InputError that names it."""
+    return [load_record(path) for path in sorted((dataset / "shards").glob("part-*.json"))]
+
+
+def shard_format(record: CommitRecord) -> ShardFormat:
+    return SHARDS[record.shard.rpartition(".")[2]]()
+
+
+@dataclass(frozen=True)
+class _Staged:
+    """A file that is on the disk under a temporary name."""
+
+    temporary: Path
+    final: Path
+
+
+def commit_part(
+    dataset: Path, identity: PartIdentity, utterances: Sequence[CodedUtterance], rejections: Sequence[Rejection], shards: ShardFormat
+) -> CommitRecord:
+    """Write one part and make it exist. If a twin of this process was first, its record is returned and nothing changes.
+
+    Raises InputError `storage_failed` when a write fails: then the part does not exist, and its temporary files are gone.
+    """
+    ordered = sorted(utterances, key=lambda coded: coded.utterance.id)
+    encoded = shards.encode(ordered)
+    shard = shard_path(dataset, identity.part, shards.extension)
+    index = encode_table(index_table(identity, shard.name, ordered, encoded.members))
+    quarantine = encode_table(quarantine_table(identity.part, rejections)) if rejections else None
+    record = CommitRecord(
+        part=identity.part,
+        part_id=identity.part_id,
+        shard=shard.name,
+        shard_sha256=_sha256(encoded.data),
+        shard_bytes=len(encoded.data),
+        index_sha256=_sha256(index),
+        num_utterances=len(ordered),
+        num_frames=sum(coded.codes.shape[1] for coded in ordered),
+        duration_s=round(sum(coded.duration_s for coded in ordered), 3),
+        num_quarantined=len(rejections),
+        quarantine_sha256=_sha256(quarantine) if quarantine is not None else None,
+        input_hash=identity.input_hash,
+        config_hash=identity.config_hash,
+    )
+    contents = {shard: encoded.data, index_path(dataset, identity.part): index}
+    if quarantine is not None:
+        contents = {quarantine_path(dataset, identity.part): quarantine, **contents}
+    _publish(contents, encoded)
+    return _record(dataset, record)
+
+
+def _publish(contents: dict[Path, bytes], encoded: EncodedShard) -> None:
+    staged: list[_Staged] = []
+    try:
+        for final, data in contents.items():
+            staged.append(_Staged(files.temporary_for(final), final))
+            files.write_new(staged[-1].temporary, data)
+        for item in staged:
+            _read_back(item, contents[item.final], encoded if item.final.suffix != ".parquet" else None)
+        for item in staged:
+            files.move(item.temporary, item.final)
+    finally:
+        for item in staged:
+            files.discard(item.temporary)
+    for folder in sorted({final.parent for final in contents}):
+        files.sync_folder(folder)
+
+
+def _read_back(item: _Staged, data: bytes, encoded: EncodedShard | None) -> None:
+    written = files.read(item.temporary)
+    spans = [(member.offset, member.nbytes, member.crc32) for member in encoded.members] if encoded else []
+    if written != data or any(zlib.crc32(written[offset : offset + nbytes]) != crc32 for offset, nbytes, crc32 in spans):
+        raise InputError(
+            ReasonCode.STORAGE_FAILED, f"{item.final} does not read back as it was written. Check the disk and run the same command again: it resumes."
+        )
+
+
+def _record(dataset: Path, record: CommitRecord) -> CommitRecord:
+    path = record_path(dataset, record.part)
+    created = files.create_once(path, record.to_bytes())
+    files.sync_folder(path.parent)
+    if not created and (existing := load_record(path)) != record:
+        raise InputError(
+            ReasonCode.DATASET_MISMATCH,
+            f"{path} was committed with part id {existing.part_id[:12]}, this run made {record.part_id[:12]}. Two different runs wrote to one folder: prepare into a new one.",
+        )
+    return record
+
+
+def read_part_index(dataset: Path, record: CommitRecord) -> pa.Table:
+    """The index of a committed part, every byte verified against the record."""
+    path = index_path(dataset, record.part)
+    return decode_table(_verified(path, record.index_sha256), path=path, schema=SCHEMA)
+
+
+def read_quarantine(dataset: Path, record: CommitRecord) -> pa.Table:
+    """The quarantined utterances of a committed part, verified; empty where there were none."""
+    if record.quarantine_sha256 is None:
+        return QUARANTINE_SCHEMA.empty_table()
+    path = quarantine_path(dataset, record.part)
+    return decode_table(_verified(path, record.quarantine_sha256), path=path, schema=QUARANTINE_SCHEMA)
+
+
+def _verified(path: Path, sha256: str) -> bytes:
+    if not path.is_file():
+        raise InputError(
+            ReasonCode.MISSING_SHARD,
+            f"{path} is gone, but its part is committed. Restore it, or remove the part's commit record and run `valle prepare` again.",
+        )
+    data = files.read(path)
+    if (found := _sha256(data)) != sha256:
+        raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} has sha256 {found[:12]}, its commit record says {sha256[:12]} ({len(data)} bytes).")
+    return data
+
+
+def check_part(dataset: Path, record: CommitRecord) -> list[Problem]:
+    """Everything wrong with a committed part: missing, cut, changed or swapped files, broken members, unsafe names, counts that do not agree."""
+    problems: list[Problem] = []
+
+    def note(error: InputError, path: Path, utterance: str | None = None) -> None:
+        problems.append(Problem(error.reason, record.part, str(path), utterance, error.args[0]))
+
+    try:
+        read_quarantine(dataset, record)
+    except InputError as error:
+        note(error, quarantine_path(dataset, record.part))
+    table = None
+    try:
+        table = read_part_index(dataset, record)
+    except InputError as error:
+        note(error, index_path(dataset, record.part))
+    shard = dataset / "shards" / record.shard
+    try:
+        _verified(shard, record.shard_sha256)
+    except InputError as error:
+        note(error, shard)
+        if error.reason is ReasonCode.CORRUPT_SHARD and table is not None:
+            problems += _damaged_members(shard, table)
+    if table is not None and not problems:
+        problems += (
+            shard_format(record).check(shard, record.part, table["utt_id"].to_pylist())
+            + _damaged_members(shard, table)
+            + _disagreements(dataset, record, table)
+        )
+    return problems
+
+
+def _damaged_members(shard: Path, table: pa.Table) -> list[Problem]:
+    data, problems = files.read(shard), []
+    for row in table.select(["utt_id", "part", "offset", "nbytes", "crc32"]).to_pylist():
+        member = data[row["offset"] : row["offset"] + row["nbytes"]]
+        if len(member) != row["nbytes"] or zlib.crc32(member) != row["crc32"]:
+            message = f"{shard}: the codes of {row['utt_id']} should have crc32 {row['crc32']:08x}, they have {zlib.crc32(member):08x}."
+            problems.append(Problem(ReasonCode.CORRUPT_SHARD, row["part"], str(shard), row["utt_id"], message))
+    return problems
+
+
+def _disagreements(dataset: Path, record: CommitRecord, table: pa.Table) -> list[Problem]:
+    path = index_path(dataset, record.part)
+    shared = {"part": record.part, "part_id": record.part_id, "shard": record.shard, "config_hash": record.config_hash}
+    wrong = [
+        f"column {name} has {sorted(map(str, set(table[name].to_pylist())))}, not {value}"
+        for name, value in shared.items()
+        if set(table[name].to_pylist()) - {value}
+    ]
+    counts = (("num_utterances", table.num_rows), ("num_frames", sum(table["num_frames"].to_pylist())))
+    wrong += [f"{name} is {getattr(record, name)} in the record and {found} in the index" for name, found in counts if getattr(record, name) != found]
+    return [Problem(ReasonCode.BAD_ROW, record.part, str(path), None, f"{path}: {sentence}.") for sentence in wrong]

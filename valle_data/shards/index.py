@@ -1,0 +1,182 @@
+"""The index of a part: one row an utterance, Parquet, zstd, with page checksums that are written and verified."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from valle_data.errors import InputError, ReasonCode
+from valle_data.records import CodedUtterance, Rejection
+from valle_data.shards import files
+from valle_data.shards.base import Member
+
+SCORES = ("rms_dbfs", "peak_dbfs")
+
+SCHEMA = pa.schema(
+    [
+        pa.field("utt_id", pa.string(), nullable=False),
+        pa.field("part", pa.int32(), nullable=False),
+        pa.field("part_id", pa.string(), nullable=False),
+        pa.field("shard", pa.string(), nullable=False),
+        pa.field("offset", pa.int64(), nullable=False),
+        pa.field("nbytes", pa.int32(), nullable=False),
+        pa.field("crc32", pa.uint32(), nullable=False),
+        pa.field("num_frames", pa.int32(), nullable=False),
+        pa.field("duration_s", pa.float32(), nullable=False),
+        pa.field("corpus", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("speaker", pa.string(), nullable=False),
+        pa.field("source_uri", pa.string(), nullable=False),
+        pa.field("source_digest", pa.string(), nullable=False),
+        pa.field("start_s", pa.float64(), nullable=False),
+        pa.field("end_s", pa.float64(), nullable=False),
+        pa.field("sample_rate_hz", pa.int32(), nullable=False),
+        pa.field("channel", pa.int8()),
+        pa.field("language", pa.string(), nullable=False),
+        pa.field("language_prob", pa.float32()),
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("text_normalized", pa.string(), nullable=False),
+        pa.field("phones", pa.list_(pa.field("element", pa.string(), nullable=False)), nullable=False),
+        pa.field("num_phones", pa.int32(), nullable=False),
+        pa.field("codec", pa.string(), nullable=False),
+        pa.field("num_levels", pa.int8(), nullable=False),
+        *(pa.field(score, pa.float32()) for score in SCORES),
+        pa.field("reject_mask", pa.uint32(), nullable=False),
+        pa.field("split", pa.string()),
+        pa.field("licence", pa.string()),
+        pa.field("config_hash", pa.string(), nullable=False),
+    ]
+)
+
+QUARANTINE_SCHEMA = pa.schema(
+    [
+        pa.field("utt_id", pa.string()),
+        pa.field("part", pa.int32(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("stage", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("message", pa.string(), nullable=False),
+        pa.field("fingerprint", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class PartIdentity:
+    """What every row of a part shares. `part` numbers it; `part_id` and the hashes say of what input and configuration it was made."""
+
+    part: int
+    part_id: str
+    input_hash: str
+    config_hash: str
+    corpus: str
+    codec: str
+
+
+def printable(text: str) -> str:
+    """`text` with bytes that are no UTF-8 (surrogate escapes in file names) written as \\xNN."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def index_table(identity: PartIdentity, shard: str, utterances: Sequence[CodedUtterance], members: Sequence[Member]) -> pa.Table:
+    """The rows of a part, in the order of `utterances`."""
+    rows = [_row(identity, shard, coded, member) for coded, member in zip(utterances, members, strict=True)]
+    return pa.Table.from_pylist(rows, schema=SCHEMA)
+
+
+def _row(identity: PartIdentity, shard: str, coded: CodedUtterance, member: Member) -> dict[str, Any]:
+    utterance, audio = coded.utterance, coded.utterance.audio
+    return {
+        "utt_id": utterance.id,
+        "part": identity.part,
+        "part_id": identity.part_id,
+        "shard": shard,
+        "offset": member.offset,
+        "nbytes": member.nbytes,
+        "crc32": member.crc32,
+        "num_frames": coded.codes.shape[1],
+        "duration_s": coded.duration_s,
+        "corpus": identity.corpus,
+        "group": utterance.group,
+        "speaker": utterance.speaker,
+        "source_uri": printable(audio.path),
+        "source_digest": coded.source_digest,
+        "start_s": audio.start_s,
+        "end_s": audio.start_s + coded.duration_s,
+        "sample_rate_hz": coded.source_sample_rate_hz,
+        "channel": audio.channel,
+        "language": utterance.language,
+        "language_prob": None,
+        "text": utterance.text,
+        "text_normalized": coded.text_normalized,
+        "phones": list(coded.phones),
+        "num_phones": len(coded.phones),
+        "codec": identity.codec,
+        "num_levels": coded.codes.shape[0],
+        **{score: coded.quality.get(score) for score in SCORES},
+        "reject_mask": 0,
+        "split": None,
+        "licence": utterance.extra.get("licence"),
+        "config_hash": identity.config_hash,
+    }
+
+
+def quarantine_table(part: int, rejections: Sequence[Rejection]) -> pa.Table:
+    """Rows sorted by path, then utterance, then reason, so that the order of work leaves no trace."""
+    ordered = sorted(rejections, key=lambda r: (printable(r.path), r.utterance or "", r.reason, r.message))
+    rows = [
+        {
+            "utt_id": rejection.utterance,
+            "part": part,
+            "path": printable(rejection.path),
+            "stage": rejection.stage,
+            "reason": str(rejection.reason),
+            "message": printable(rejection.message),
+            "fingerprint": rejection.fingerprint,
+        }
+        for rejection in ordered
+    ]
+    return pa.Table.from_pylist(rows, schema=QUARANTINE_SCHEMA)
+
+
+def encode_table(table: pa.Table) -> bytes:
+    """The bytes of a Parquet file with page checksums; the same table gives the same bytes."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+    return sink.getvalue().to_pybytes()
+
+
+def decode_table(data: bytes, *, path: Path, schema: pa.Schema | None = None) -> pa.Table:
+    """A table from the bytes of the file at `path`, page checksums verified; `schema`, where given, must be the file's."""
+    try:
+        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+        table.validate(full=True)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} is damaged or not Parquet: {str(error).splitlines()[0]}") from error
+    if schema is not None and not table.schema.equals(schema):
+        raise InputError(
+            ReasonCode.DATASET_MISMATCH, f"{path} has other columns than this version writes: {_difference(table.schema, schema)}. Prepare the data again."
+        )
+    return table
+
+
+def _difference(found: pa.Schema, expected: pa.Schema) -> str:
+    ours: Mapping[str, pa.Field] = {field.name: field for field in expected}
+    theirs: Mapping[str, pa.Field] = {field.name: field for field in found}
+    missing, extra = sorted(ours.keys() - theirs.keys()), sorted(theirs.keys() - ours.keys())
+    changed = sorted(name for name in ours.keys() & theirs.keys() if not ours[name].equals(theirs[name]))
+    parts = [f"{word} {', '.join(names)}" for word, names in (("missing", missing), ("unknown", extra), ("of another type", changed)) if names]
+    return "; ".join(parts) or "another order"
+
+
+def write_index(path: Path, table: pa.Table) -> None:
+    """Write a table durably and atomically."""
+    files.write_atomically(path, encode_table(table))
+
+
+def read_index(path: Path) -> pa.Table:
+    """The index at `path`, page checksums and schema verified. Where the commit record is at hand, `commit.read_part_index` verifies every byte."""
+    return decode_table(files.read(path), path=path, schema=SCHEMA)

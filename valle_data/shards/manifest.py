@@ -1,0 +1,99 @@
+"""`dataset.json`: what every part of a data set shares. A folder never mixes two codecs, phonemizers or configurations."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from valle_data.errors import InputError, ReasonCode
+from valle_data.records import CodecSpec
+from valle_data.shards import files
+from valle_data.text.vocabulary import Vocabulary
+
+SCHEMA_VERSION = 1
+NAME = "dataset.json"
+
+
+@dataclass(frozen=True)
+class PhonemizerStamp:
+    """Which phonemizer made the phones; two versions may disagree, so they never mix."""
+
+    name: str
+    version: str
+    config: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True)
+class DatasetManifest:
+    """See the module. `stages` are the options that decide the bytes of a part, by stage; `config_hash` is a hash over all of it."""
+
+    codec: CodecSpec
+    codec_config: Mapping[str, Any]
+    phonemizer: PhonemizerStamp
+    vocabulary: Vocabulary
+    config_hash: str
+    stages: Mapping[str, Any] = field(default_factory=dict)
+    schema_version: int = SCHEMA_VERSION
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "schema_version": self.schema_version,
+            "codec": self.codec.to_json(),
+            "codec_config": dict(self.codec_config),
+            "phonemizer": asdict(self.phonemizer),
+            "vocabulary": list(self.vocabulary.symbols),
+            "vocabulary_hash": self.vocabulary.hash,
+            "stages": dict(self.stages),
+            "config_hash": self.config_hash,
+        }
+
+    def save(self, dataset: Path) -> None:
+        files.write_atomically(dataset / NAME, (json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
+
+    @classmethod
+    def load(cls, dataset: Path) -> Self:
+        """The manifest of the folder `dataset`.
+
+        Raises InputError: `missing_shard` where there is none, `corrupt_shard` where it cannot be read or its vocabulary has another hash,
+        `dataset_mismatch` for another schema version.
+        """
+        path = dataset / NAME
+        if not path.is_file():
+            raise InputError(
+                ReasonCode.MISSING_SHARD, f"{dataset} is not a prepared data set: it has no {NAME}. Make one with `valle prepare CONFIG -o {dataset}`."
+            )
+        try:
+            data = json.loads(files.read(path))
+            version = data["schema_version"]
+            if version != SCHEMA_VERSION:
+                raise InputError(
+                    ReasonCode.DATASET_MISMATCH,
+                    f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}. Prepare the data again, or use the program that wrote it.",
+                )
+            manifest = cls(
+                codec=CodecSpec.from_json(data["codec"]),
+                codec_config=data["codec_config"],
+                phonemizer=PhonemizerStamp(**data["phonemizer"]),
+                vocabulary=Vocabulary(tuple(data["vocabulary"])),
+                config_hash=data["config_hash"],
+                stages=data["stages"],
+            )
+        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise InputError(
+                ReasonCode.CORRUPT_SHARD, f"{path} is damaged ({type(error).__name__}: {error}). Restore it, or prepare the data again."
+            ) from error
+        if manifest.vocabulary.hash != data.get("vocabulary_hash"):
+            raise InputError(
+                ReasonCode.CORRUPT_SHARD,
+                f"{path}: the vocabulary has hash {manifest.vocabulary.hash[:12]}, but {str(data.get('vocabulary_hash'))[:12]} is written there.",
+            )
+        return manifest
+
+
+def open_manifest(dataset: Path) -> DatasetManifest:
+    """`DatasetManifest.load`."""
+    return DatasetManifest.load(dataset)
