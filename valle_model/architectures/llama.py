@@ -39,7 +39,7 @@ class Llama(Backbone):
         self.width, self.num_layers = config.width, config.depth
         llama = LlamaConfig(
             vocab_size=1, hidden_size=config.width, num_hidden_layers=config.depth, num_attention_heads=config.heads, intermediate_size=config.feedforward,
-            use_cache=False,
+            use_cache=False, bos_token_id=None, eos_token_id=None, pad_token_id=None,
         )  # fmt: skip
         llama._attn_implementation = register(config.attention)
         self.model = LlamaModel(llama)
