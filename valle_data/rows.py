@@ -1,0 +1,164 @@
+"""The index of a data set as arrays: every committed part read, verified and joined, with no Python object per row."""
+
+# pyarrow makes its compute functions when it is imported, where pyright cannot see them.
+# pyright: reportAttributeAccessIssue=false
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from valle_data.errors import InputError, ReasonCode
+from valle_data.shards.base import index_path
+from valle_data.shards.commit import CommitRecord, read_part_index
+from valle_data.shards.index import decode_table
+from valle_data.shards.manifest import DatasetManifest
+from valle_data.shards.tar import BLOCK, NPY_HEADER_BYTES
+
+SPLITS = "metadata/splits.parquet"
+TRAIN = "train"
+_INDEX_COLUMNS = ["utt_id", "offset", "nbytes", "crc32", "num_frames", "num_phones", "num_levels", "speaker", "group", "language", "phones"]
+_PART_COLUMNS = ("num_frames", "num_phones", "shard", "block", "crc32", "phones")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The index as arrays, one entry a row, in the smallest types that hold it. `block` is the member's offset in tar blocks; phones are flat."""
+
+    num_frames: NDArray[np.integer]
+    num_phones: NDArray[np.integer]
+    speaker: NDArray[np.integer]
+    group: NDArray[np.integer]
+    language: NDArray[np.integer]
+    shard: NDArray[np.integer]
+    block: NDArray[np.integer]
+    crc32: NDArray[np.integer]
+    phone_starts: NDArray[np.integer]
+    phones: NDArray[np.integer]
+
+    @property
+    def nbytes(self) -> int:
+        return sum(getattr(self, field.name).nbytes for field in fields(self))
+
+
+@dataclass(frozen=True)
+class Names:
+    """What the numbers in the columns stand for, in the order of first appearance."""
+
+    speakers: tuple[str, ...]
+    groups: tuple[str, ...]
+    languages: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Split:
+    """The utterances of one split (`members`) and of any (`assigned`); both None: everything is wanted."""
+
+    members: pa.Array | None = None
+    assigned: pa.Array | None = None
+
+    @classmethod
+    def load(cls, folder: Path, split: str | None) -> "Split":
+        path = folder / SPLITS
+        if split is None or (split == TRAIN and not path.is_file()):
+            return cls()
+        if not path.is_file():
+            raise InputError(
+                ReasonCode.DATASET_MISMATCH, f"{folder} has no split {split!r} yet: everything is {TRAIN!r}. Make splits with `valle metadata {folder}`."
+            )
+        table = decode_table(path.read_bytes(), path=path)
+        names = sorted(table["split"].unique().to_pylist())
+        if split not in names:
+            raise InputError(ReasonCode.DATASET_MISMATCH, f"{folder} has no split {split!r}, only {', '.join(names)}. `valle metadata {folder}` makes them.")
+        utterances = table["utt_id"].combine_chunks()
+        return cls(utterances.filter(pc.equal(table["split"], split).combine_chunks()), utterances)
+
+    def choose(self, utterances: pa.ChunkedArray) -> tuple[pa.ChunkedArray | None, int]:
+        """A mask over `utterances` (None: all), and how many of them are in no split."""
+        if self.members is None:
+            return None, 0
+        return pc.is_in(utterances, value_set=self.members), len(utterances) - (pc.sum(pc.is_in(utterances, value_set=self.assigned)).as_py() or 0)
+
+
+def check_size(path: Path, record: CommitRecord) -> None:
+    if not path.is_file():
+        raise InputError(
+            ReasonCode.MISSING_SHARD,
+            f"{path} is gone, but its part is committed. Restore it, or remove the part's commit record and run `valle prepare` again.",
+        )
+    if (size := path.stat().st_size) != record.shard_bytes:
+        raise InputError(
+            ReasonCode.CORRUPT_SHARD,
+            f"{path} has {size} bytes, its commit record says {record.shard_bytes}. Remove the part's commit record and run `valle prepare` again.",
+        )
+
+
+class IndexReader:
+    """Parts in, columns out; holds arrays, never a Python object per row."""
+
+    def __init__(self, folder: Path, manifest: DatasetManifest) -> None:
+        self._folder, self._manifest = folder, manifest
+        self._symbols = pa.array(manifest.vocabulary.symbols, pa.string())
+        self._parts: list[dict[str, NDArray[np.integer]]] = []
+        self._names: dict[str, list[pa.ChunkedArray]] = {"speaker": [], "group": [], "language": []}
+
+    def read(self, record: CommitRecord) -> pa.Table:
+        """The verified index of a part, after a look at whether its shard is there, whole in length, and of this data set."""
+        check_size(self._folder / "shards" / record.shard, record)
+        if record.config_hash != self._manifest.config_hash:
+            raise InputError(
+                ReasonCode.FOREIGN_SHARD,
+                f"{record.shard} was committed with the configuration {record.config_hash[:12]}, this data set has {self._manifest.config_hash[:12]}. "
+                "Move its files away, or prepare the data again.",
+            )
+        return read_part_index(self._folder, record).select(_INDEX_COLUMNS)
+
+    def add(self, number: int, table: pa.Table, record: CommitRecord) -> None:
+        """Take the rows of `table` over as rows of shard `number`; InputError `bad_row` or `unknown_phone` names the first that cannot be."""
+        column = {name: table[name].to_numpy() for name in ("offset", "nbytes", "crc32", "num_frames", "num_phones", "num_levels")}
+        fits = self._fits(column, record) & (column["num_phones"] == pc.list_value_length(table["phones"]).to_numpy())
+        if not fits.all():
+            row = table.slice(int(np.flatnonzero(~fits)[0]), 1).drop(["phones"]).to_pylist()[0]
+            raise InputError(ReasonCode.BAD_ROW, f"{index_path(self._folder, record.part)} has a row that cannot be ({self._manifest.codec}): {row}.")
+        for name, parts in self._names.items():
+            parts.append(table[name])
+        shard, block = np.full(len(table), number), column["offset"] // BLOCK
+        self._parts.append({**column, "shard": shard, "block": block, "phones": self._phones(table, record)})
+
+    def _fits(self, column: dict[str, NDArray[np.integer]], record: CommitRecord) -> NDArray[np.bool_]:
+        num_levels = self._manifest.codec.num_levels
+        offset, nbytes, num_frames = column["offset"], column["nbytes"].astype(np.int64), column["num_frames"].astype(np.int64)
+        inside = (offset >= 0) & (offset % BLOCK == 0) & (offset + nbytes <= record.shard_bytes)
+        return inside & (num_frames > 0) & (column["num_levels"] == num_levels) & (nbytes == NPY_HEADER_BYTES + 2 * num_levels * num_frames)
+
+    def _phones(self, table: pa.Table, record: CommitRecord) -> NDArray[np.integer]:
+        phones = pc.list_flatten(table["phones"])
+        ids = pc.index_in(phones, value_set=self._symbols)
+        if ids.null_count:
+            at = int(np.flatnonzero(ids.is_null().to_numpy())[0])
+            row = int(np.searchsorted(np.cumsum(table["num_phones"].to_numpy()), at, side="right"))
+            raise InputError(
+                ReasonCode.UNKNOWN_PHONE,
+                f"{index_path(self._folder, record.part)}: {table['utt_id'][row].as_py()} has the phone {phones[at].as_py()!r}, "
+                f"which is not among the {len(self._symbols)} of this data set's vocabulary.",
+            )
+        return _smallest(ids.to_numpy(), len(self._symbols))
+
+    def finish(self) -> tuple[Rows, Names]:
+        joined = {name: np.concatenate([part[name] for part in self._parts]) if self._parts else np.zeros(0, dtype=np.int64) for name in _PART_COLUMNS}
+        coded = {name: pa.chunked_array(parts, pa.string()).combine_chunks().dictionary_encode() for name, parts in self._names.items()}
+        numbers = {name: array.indices.to_numpy(zero_copy_only=False) for name, array in coded.items()}
+        starts = np.concatenate([[0], np.cumsum(joined["num_phones"], dtype=np.int64)])
+        rows = Rows(
+            **{name: _smallest(array) for name, array in {**joined, **numbers, "phone_starts": starts}.items() if name != "phones"}, phones=joined["phones"]
+        )
+        return rows, Names(**{f"{name}s": tuple(array.dictionary.to_pylist()) for name, array in coded.items()})
+
+
+def _smallest(array: NDArray[np.integer], limit: int | None = None) -> NDArray[np.integer]:
+    """The same numbers in the smallest unsigned type that holds them (or all below `limit`)."""
+    largest = int(array.max(initial=0)) if limit is None else max(0, limit - 1)
+    return array.astype(np.min_scalar_type(largest))
