@@ -59,6 +59,20 @@ class CodecSpec:
 
 
 @dataclass(frozen=True)
+class PlannedUtterance:
+    """An utterance whose recording the planner has looked at: content digest of the file, header-only rate and duration.
+
+    `fingerprint` hashes everything the result depends on: recording, stretch, text, language.
+    """
+
+    utterance: Utterance
+    source_digest: str
+    sample_rate_hz: int
+    duration_s: float
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class CodedUtterance:
     """An utterance as the model sees it: `phones` are symbols, `codes` are uint16 `[Q, T]`, `quality` are columns for the index."""
 

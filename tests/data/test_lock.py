@@ -35,9 +35,9 @@ def test_it_is_gone_after_an_error(tmp_path: Path) -> None:
 @pytest.mark.parametrize("take_over", [False, True])
 def test_a_running_holder_is_never_pushed_out(tmp_path: Path, take_over: bool) -> None:
     leave_lock(tmp_path)
-    with pytest.raises(InputError, match=rf"pid {os.getpid()} on {socket.gethostname()}, 2\.0 h old, which is running.*--take-over") as caught:
-        with lock.hold(tmp_path, take_over=take_over, note=pytest.fail):
-            pytest.fail("held twice")
+    sentence = rf"pid {os.getpid()} on {socket.gethostname()}, 2\.0 h old, which is running.*--take-over"
+    with pytest.raises(InputError, match=sentence) as caught, lock.hold(tmp_path, take_over=take_over, note=pytest.fail):
+        pytest.fail("held twice")
     assert caught.value.reason is ReasonCode.OUTPUT_LOCKED
     assert (tmp_path / lock.NAME).exists()
 
@@ -56,9 +56,9 @@ def test_the_lock_of_a_dead_process_of_this_host_is_taken_over_with_a_note(tmp_p
 
 def test_the_lock_of_another_host_needs_take_over(tmp_path: Path) -> None:
     leave_lock(tmp_path, host="elsewhere", pid=12)
-    with pytest.raises(InputError, match="pid 12 on elsewhere.*run the same command with `--take-over`"):
-        with lock.hold(tmp_path, take_over=False, note=pytest.fail):
-            pytest.fail("held twice")
+    sentence = r"pid 12 on elsewhere.*run the same command with `--take-over`"
+    with pytest.raises(InputError, match=sentence), lock.hold(tmp_path, take_over=False, note=pytest.fail):
+        pytest.fail("held twice")
     notes: list[str] = []
     with lock.hold(tmp_path, take_over=True, note=notes.append):
         assert len(notes) == 1

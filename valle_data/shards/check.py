@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from valle_data.errors import InputError, ReasonCode
-from valle_data.shards.base import SHARD_NAME, Problem, part_name, quarantine_path
+from valle_data.shards.base import SHARD_NAME, Problem, quarantine_path
 from valle_data.shards.commit import CommitRecord, check_part, load_record, read_part_index
 from valle_data.shards.files import TEMPORARY
 from valle_data.shards.manifest import DatasetManifest
@@ -47,7 +47,7 @@ def _strangers(dataset: Path, parts: set[int]) -> list[Problem]:
         number = _number(path)
         known = number in parts and (path.suffix in (".json", ".parquet", ".tar") if path.parent.name == "shards" else path == quarantine_path(dataset, number))
         if not known and path.suffix != ".json" and not path.name.startswith(TEMPORARY):
-            message = f"{path} belongs to no committed part ({part_name(number) + '.json' if number != NO_PART else 'no commit record'} is not there). Readers ignore it."
+            message = f"{path} belongs to no committed part. Readers ignore it; move it away, or run `valle prepare` again if that was interrupted."
             problems.append(Problem(ReasonCode.FOREIGN_SHARD, number, str(path), None, message))
     return problems
 

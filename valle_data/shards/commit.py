@@ -159,7 +159,8 @@ def _record(dataset: Path, record: CommitRecord) -> CommitRecord:
     if not created and (existing := load_record(path)) != record:
         raise InputError(
             ReasonCode.DATASET_MISMATCH,
-            f"{path} was committed with part id {existing.part_id[:12]}, this run made {record.part_id[:12]}. Two different runs wrote to one folder: prepare into a new one.",
+            f"{path} was committed with part id {existing.part_id[:12]}, this run made {record.part_id[:12]}. "
+            "Two different runs wrote to one folder: prepare into a new one.",
         )
     return record
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
@@ -142,7 +142,7 @@ def load_parts(dataset: Path, without: set[int]) -> list[PlannedPart]:
     parts: list[PlannedPart] = []
     for path in plan_paths(dataset):
         table = _read(path)
-        table = table.filter(pc.invert(pc.is_in(table["part"], value_set=pa.array(sorted(without), pa.int32()))))
+        table = table.filter(pa.array(~np.isin(table["part"].to_numpy(), list(without))))
         by_part: dict[int, list[dict[str, Any]]] = {}
         for row in table.to_pylist():
             by_part.setdefault(row["part"], []).append(row)
