@@ -44,6 +44,10 @@ class Table(Mapping[str, type]):
                 f"The {self.kind} {name!r} needs the package {error.name!r}, which is not installed. Install it with: pip install 'valle[{self._extras[name]}]'"
             ) from error
 
+    def __contains__(self, name: object) -> bool:
+        """Whether the table names it; nothing is imported."""
+        return name in self._entries
+
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)
 

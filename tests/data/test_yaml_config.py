@@ -248,6 +248,13 @@ def test_options_of_a_table_entry(write):
     assert load_config(Run, write("steps: 1\ncoder: large\n"), ["coder.bandwidth_kbps=1.5"]).coder == Large.Config(bandwidth_kbps=1.5)
 
 
+@pytest.mark.parametrize("value", ["smal", "{name: smal}", "{name: smal, rate_hz: 3}"])
+def test_an_unknown_entry_of_a_table_is_one_mistake_among_others(write, value):
+    found = mistakes(write(f"steps: 1\ncoder: {value}\nnotes: x\n"), "coder.rate_hz=1")
+    assert len(found) == 2
+    assert any("There is no coder 'smal'. Did you mean 'small'?" in line for line in found) and any("notes: is not a key here" in line for line in found)
+
+
 def test_a_name_outside_a_table_is_an_ordinary_key(write):
     source = write("steps: 1\ncorpus: {name: a, path: b}\n")
     assert load_config(Run, source, ["corpus.name=c"]).corpus == Corpus(name="c", path=Path("b"))
