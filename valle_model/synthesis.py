@@ -35,9 +35,9 @@ class SynthesisRequest:
 
 @dataclass(frozen=True)
 class SynthesisResult:
-    """`waveform` `[N]` at the codec's rate, the `codes` `[Q, T]` behind it, why decoding ended (`stop`, `max_frames`), and seconds spent.
+    """`waveform` `[N]` at the codec's rate, the `codes` `[Q, T]` behind it, and why decoding ended (`stop`, `max_frames`).
 
-    `elapsed_s` is shared: requests synthesised together take it together.
+    `elapsed_s` is this request's share, by length, of the seconds that all requests took together.
     """
 
     waveform: NDArray[np.float32]
@@ -76,9 +76,10 @@ class Synthesizer:
                 codes[place] = result
         stored = [c.astype(np.uint16) for c in codes]
         waveforms = [self.codec.decode(c) for c in stored]
-        elapsed = time.monotonic() - begin
+        per_sample_s = (time.monotonic() - begin) / max(1, sum(map(len, waveforms)))
         return [
-            SynthesisResult(waveform, code, result.stop_reason, elapsed) for waveform, code, result in zip(waveforms, stored, decoded, strict=True)
+            SynthesisResult(waveform, code, result.stop_reason, per_sample_s * len(waveform))
+            for waveform, code, result in zip(waveforms, stored, decoded, strict=True)
         ]
 
     def _speech(self, request: SynthesisRequest) -> Speech:
@@ -88,16 +89,16 @@ class Synthesizer:
         prompt = request.prompt if request.prompt is not None else np.zeros((levels, 0), dtype=np.int64)
         if prompt.shape[0] != levels:
             raise InputError(ReasonCode.DATASET_MISMATCH, f"This model has {levels} levels, the prompt has {prompt.shape[0]}. Encode it with {self.codec.spec}.")
-        continues = request.prompt_phones is not None
-        phones = [*(request.prompt_phones or ()), *request.phones]
+        known = request.prompt_phones
+        phones = [*(known if known is not None else ()), *request.phones]
         return Speech(
-            task="tts-c" if continues else "tts",
+            task="tts" if known is None else "tts-c",
             level=0,
             language=request.language,
             phones=np.array(phones, dtype=np.int64),
             prompt=prompt,
             target=np.zeros((levels, 0), dtype=np.int64),
-            text_covers_prompt=continues,
+            text_covers_prompt=known is not None,
         )
 
 
