@@ -1,7 +1,7 @@
 """Batches for one rank, in the plan's global order; where it stands is what has been handed out, never what was fetched ahead."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -48,7 +48,7 @@ class Loader:
         """Go to where `state` was saved; for iterators made from now on. InputError when it belongs to other data or another configuration."""
         self._place = self._plan.place(state)
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Generator[Batch, None, None]:
         """Batches from the current place on, without end."""
         batches = self._batches(self._place)
         pool = ThreadPoolExecutor(1, thread_name_prefix="valle-loader")

@@ -33,21 +33,21 @@ class SamplerConfig(Config):
     """What is drawn how often. Shares and weights are relative: they need not sum to 1."""
 
     seed: int = 0
-    mode: Literal["path", "speaker", "group"] = Field("path", description="path: every utterance once an epoch; speaker, group: by class")
+    mode: Literal["path", "speaker", "group"] = Field(default="path", description="path: every utterance once an epoch; speaker, group: by class")
     temperature: float | None = Field(
-        None, ge=1, description="classes weigh count ** (1 / temperature): 1 as their utterances, null all alike; not used by path"
+        default=None, ge=1, description="classes weigh count ** (1 / temperature): 1 as their utterances, null all alike; not used by path"
     )
-    block_draws: PositiveInt = Field(65536, description="draws planned at once; a smaller corpus is planned in whole epochs")
-    max_positions: PositiveInt = Field(4096, description="packed positions of one micro-batch at most")
-    ar_fraction: float = Field(0.5, ge=0, le=1, description="share of draws that train level 0")
-    levels: Literal["uniform", "linear"] | tuple[NonNegativeFloat, ...] = Field("uniform", description="how the other draws share levels 1..Q-1")
-    tasks: dict[str, PositiveFloat] = Field({"tts": 1.0}, min_length=1, description="task -> share of the draws")
-    promptless_tasks: tuple[str, ...] = Field(("tts-c",), description="tasks that get no other utterance as a prompt")
+    block_draws: PositiveInt = Field(default=65536, description="draws planned at once; a smaller corpus is planned in whole epochs")
+    max_positions: PositiveInt = Field(default=4096, description="packed positions of one micro-batch at most")
+    ar_fraction: float = Field(default=0.5, ge=0, le=1, description="share of draws that train level 0")
+    levels: Literal["uniform", "linear"] | tuple[NonNegativeFloat, ...] = Field(default="uniform", description="how the other draws share levels 1..Q-1")
+    tasks: dict[str, PositiveFloat] = Field(default={"tts": 1.0}, min_length=1, description="task -> share of the draws")
+    promptless_tasks: tuple[str, ...] = Field(default=("tts-c",), description="tasks that get no other utterance as a prompt")
     prompt_min_duration_s: PositiveFloat = 0.5
     prompt_max_duration_s: PositiveFloat = 3.0
-    no_prompt_probability: float = Field(0.1, ge=0, le=1, description="chance that a draw goes without a prompt though there is one")
-    continuation_fraction: tuple[float, float] = Field((0.15, 0.5), description="where a continuation cuts its utterance, drawn between these")
-    curriculum_draws: NonNegativeInt = Field(0, description="so many draws come first, from short utterances at first and longer ones step by step")
+    no_prompt_probability: float = Field(default=0.1, ge=0, le=1, description="chance that a draw goes without a prompt though there is one")
+    continuation_fraction: tuple[float, float] = Field(default=(0.15, 0.5), description="where a continuation cuts its utterance, drawn between these")
+    curriculum_draws: NonNegativeInt = Field(default=0, description="so many draws come first, from short utterances at first and longer ones step by step")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -199,7 +199,7 @@ class Plan:
                 f"This sampler state has version {state['version']}, this program reads version {STATE_VERSION}. Start a new run.",
             )
         if state["fingerprint"] != self.fingerprint:
-            corpus_changed = state["fingerprint"].split("-")[0] != self.fingerprint.split("-")[0]
+            corpus_changed = state["fingerprint"].rpartition("-")[0] != self.fingerprint.rpartition("-")[0]
             what = "another data set or split (parts may have been added)" if corpus_changed else "another sampler configuration"
             raise InputError(
                 ReasonCode.CHECKPOINT_MISMATCH,

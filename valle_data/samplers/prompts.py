@@ -16,14 +16,14 @@ class Prompts:
 
 
 class PromptChooser:
-    """Candidates of every speaker: the utterances of at least `min_frames`; a crop lasts `min_frames` to `max_frames`."""
+    """Candidates of every speaker (of one row at least): the utterances of at least `min_frames`; a crop lasts `min_frames` to `max_frames`."""
 
     def __init__(self, speaker: NDArray[np.integer], num_frames: NDArray[np.integer], min_frames: int, max_frames: int) -> None:
         self._speaker, self._num_frames = speaker, num_frames
         self._min_frames, self._max_frames = min_frames, max_frames
         candidates = np.flatnonzero(num_frames >= min_frames)
         self._candidates = candidates[np.argsort(speaker[candidates], kind="stable")].astype(np.uint32)
-        num_speakers = int(speaker.max(initial=-1)) + 1
+        num_speakers = int(speaker.max()) + 1
         counts = np.bincount(speaker[candidates], minlength=num_speakers)
         self._starts = np.concatenate([[0], np.cumsum(counts)])
 
