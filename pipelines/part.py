@@ -1,0 +1,81 @@
+"""One part from plan to commit: decode, phonemize, quantize, write. This is what a worker process does."""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipelines.executors.base import Job, Worker
+from pipelines.prepare_config import PrepareConfig
+from valle_data.codecs import CODECS
+from valle_data.errors import InputError, ReasonCode
+from valle_data.records import CodecSpec, Rejection
+from valle_data.shards import SHARDS
+from valle_data.shards.base import record_path
+from valle_data.shards.commit import CommitRecord, commit_part, load_record
+from valle_data.shards.index import PartIdentity
+from valle_data.shards.plan import PlannedPart
+from valle_data.stages import STAGES
+from valle_data.stages.base import Stage, Tools, Work
+from valle_data.text.phonemizers import PHONEMIZERS
+
+ORDER = ("decode", "phonemize", "quantize")
+
+
+def make_tools(config: PrepareConfig) -> Tools:
+    """The codec and phonemizer of a configuration. torch, where the codec uses it, gets one thread: more would change how sums round, and so codes."""
+    codec = CODECS.build(config.codec)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+    return Tools(codec=codec, phonemizer=PHONEMIZERS.build(config.phonemizer))
+
+
+@dataclass(frozen=True)
+class PartJob(Job[PlannedPart, CommitRecord]):
+    """What a worker needs to know beside the part itself. `codec` is what the manifest promises."""
+
+    dataset: Path
+    config: PrepareConfig
+    codec: CodecSpec
+    config_hash: str
+
+    def start(self) -> "PartWorker":
+        tools = make_tools(self.config)
+        if tools.codec.spec != self.codec:
+            raise InputError(
+                ReasonCode.DATASET_MISMATCH,
+                f"The codec changed during the run: it was {self.codec}, it is {tools.codec.spec}. Use weights that nobody writes to, and start again.",
+            )
+        return PartWorker(self, tools)
+
+    def describe(self, task: PlannedPart) -> str:
+        first = task.utterances[0].utterance.id if task.utterances else "none"
+        return f"Part {task.part} ({len(task.utterances)} utterances from {first!r})"
+
+
+class PartWorker(Worker[PlannedPart, CommitRecord]):
+    """Makes parts with one codec and one phonemizer, held."""
+
+    def __init__(self, job: PartJob, tools: Tools) -> None:
+        self._job = job
+        self._stages: list[Stage] = [STAGES[name](getattr(job.config, name), tools) for name in ORDER]
+
+    def run(self, task: PlannedPart) -> CommitRecord:
+        """Make the part exist and return its record; one that exists already is left alone."""
+        existing = record_path(self._job.dataset, task.part)
+        if existing.exists():
+            return load_record(existing)
+        works = [Work(planned) for planned in task.utterances]
+        rejections: list[Rejection] = list(task.rejections)
+        for stage in self._stages:
+            result = stage.run(works)
+            works = result.kept
+            rejections += result.rejected
+        identity = PartIdentity(
+            part=task.part,
+            part_id=task.part_id(self._job.config_hash),
+            input_hash=task.input_hash,
+            config_hash=self._job.config_hash,
+            corpus=self._job.config.corpus.name,
+            codec=self._job.codec.name,
+        )
+        return commit_part(self._job.dataset, identity, [work.coded() for work in works], rejections, SHARDS["tar"]())

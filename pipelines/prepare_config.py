@@ -1,0 +1,60 @@
+"""What a `valle prepare` run is."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from valle_data.audio import AudioLimits
+from valle_data.codecs import CODECS
+from valle_data.config import Config, from_table
+from valle_data.corpora import CORPORA
+from valle_data.records import CodecSpec
+from valle_data.shards.manifest import DatasetManifest, PhonemizerStamp
+from valle_data.stages.base import Tools
+from valle_data.stages.phonemize import PhonemizeStage
+from valle_data.stages.quantize import QuantizeStage
+from valle_data.text.phonemizers import PHONEMIZERS
+from valle_data.text.vocabulary import Vocabulary
+
+
+class PrepareConfig(Config):
+    """Configuration of `valle prepare`.
+
+    `part_duration_s`: about how much audio makes a part, the unit of work, retry and commit. `duplicate_audio`: the second utterance with the
+    same sound goes to quarantine or stays. `max_quarantine_fraction`: when more of the utterances are refused, the run ends with exit code 3.
+    """
+
+    corpus: from_table(CORPORA)  # pyright: ignore[reportInvalidTypeForm]
+    codec: from_table(CODECS) = "mini"  # pyright: ignore[reportInvalidTypeForm]
+    phonemizer: from_table(PHONEMIZERS) = "espeak"  # pyright: ignore[reportInvalidTypeForm]
+    decode: AudioLimits = AudioLimits()
+    phonemize: PhonemizeStage.Config = PhonemizeStage.Config()
+    quantize: QuantizeStage.Config = QuantizeStage.Config()
+    duplicate_audio: Literal["quarantine", "keep"] = "quarantine"
+    part_duration_s: float = Field(default=900.0, ge=1, le=86_400)
+    max_quarantine_fraction: float = Field(default=0.05, ge=0, le=1)
+
+
+def manifest_for(config: PrepareConfig, tools: Tools) -> DatasetManifest:
+    """The manifest of a data set made with this configuration: everything that decides what codes and phones an utterance gets."""
+    phonemizer = PhonemizerStamp(config.phonemizer.name, tools.phonemizer.version, config.phonemizer.model_dump(mode="json"))
+    vocabulary = Vocabulary(tools.phonemizer.symbols)
+    stages = {"decode": config.decode.model_dump(mode="json"), "phonemize": config.phonemize.model_dump(mode="json")}
+    return DatasetManifest(
+        codec=tools.codec.spec,
+        codec_config=config.codec.model_dump(mode="json"),
+        phonemizer=phonemizer,
+        vocabulary=vocabulary,
+        config_hash=_config_hash(tools.codec.spec, config, phonemizer, vocabulary, stages),
+        stages=stages,
+    )
+
+
+def _config_hash(codec: CodecSpec, config: PrepareConfig, phonemizer: PhonemizerStamp, vocabulary: Vocabulary, stages: dict[str, Any]) -> str:
+    # Where weights lie is no part of what they are: their hash is in the codec's spec.
+    options = {name: value for name, value in config.codec if not isinstance(value, Path)}
+    identity = [codec.to_json(), options, phonemizer.name, phonemizer.version, dict(phonemizer.config), vocabulary.hash, stages]
+    return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()

@@ -1,0 +1,138 @@
+"""Stages: same length, same order, own reason codes, and no utterance depends on its neighbours."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from tests.toy_codec import FRAME, ToyCodec
+from valle_data.audio import AudioLimits
+from valle_data.config import Config
+from valle_data.errors import InputError, ReasonCode
+from valle_data.records import AudioRef, PlannedUtterance, Utterance
+from valle_data.stages import STAGES
+from valle_data.stages.base import Stage, Tools, Work
+from valle_data.stages.decode import DecodeStage, levels
+from valle_data.stages.phonemize import PhonemizeStage
+from valle_data.stages.quantize import QuantizeStage
+from valle_data.text.phonemizers.characters import CharacterPhonemizer
+
+RATE = 24000
+BAD_TEXTS = {"": ReasonCode.TEXT_EMPTY, "x" * 3000: ReasonCode.TEXT_TOO_LONG, "<speak>hi</speak>": ReasonCode.TEXT_MARKUP, "日本": ReasonCode.UNKNOWN_PHONE}
+
+
+@pytest.fixture(scope="module")
+def tools() -> Tools:
+    return Tools(ToyCodec(ToyCodec.Config()), CharacterPhonemizer(CharacterPhonemizer.Config()))
+
+
+def tone(duration_s: float, rate: int = RATE, amplitude: float = 0.5) -> np.ndarray:
+    return (amplitude * np.sin(np.arange(round(duration_s * rate)) * 0.05)).astype(np.float32)
+
+
+def work(name: str, *, path: str = "none.wav", text: str = "one two") -> Work:
+    utterance = Utterance(name, AudioRef(path), text, "s", "g", "en-us")
+    return Work(PlannedUtterance(utterance, "d" * 32, RATE, 1.0, f"fingerprint of {name}"))
+
+
+def heard(name: str, duration_s: float) -> Work:
+    return replace(work(name), waveform=tone(duration_s), duration_s=duration_s)
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_every_stage_keeps_the_contract(name: str, tools: Tools) -> None:
+    kind = STAGES[name]
+    assert issubclass(kind, Stage) and issubclass(kind.Config, Config) and kind.name == name
+    assert kind.reasons and kind.reasons <= set(ReasonCode)
+    result = kind(kind.Config(), tools).run([])
+    assert result.kept == [] and result.rejected == []
+
+
+class Picky(Stage):
+    name = "picky"
+    reasons = frozenset({ReasonCode.TEXT_EMPTY})
+
+    def __init__(self, reason: ReasonCode) -> None:
+        self.reason = reason
+
+    def process(self, works: Sequence[Work]) -> list[Work | InputError]:
+        return [InputError(self.reason, f"no {w.planned.utterance.id}") if index % 2 else w for index, w in enumerate(works)]
+
+
+def test_rejections_are_written_up_and_the_rest_goes_on_in_order() -> None:
+    result = Picky(ReasonCode.TEXT_EMPTY).run([work(name) for name in "abcd"])
+    assert [w.planned.utterance.id for w in result.kept] == ["a", "c"]
+    assert [(r.utterance, r.path, r.stage, r.reason, r.message, r.fingerprint) for r in result.rejected] == [
+        (name, "none.wav", "picky", ReasonCode.TEXT_EMPTY, f"no {name}", f"fingerprint of {name}") for name in "bd"
+    ]
+
+
+def test_a_fault_of_the_machine_is_no_fault_of_the_utterance() -> None:
+    with pytest.raises(InputError, match="no b"):
+        Picky(ReasonCode.STORAGE_FAILED).run([work(name) for name in "ab"])
+
+
+def test_decode_resamples_and_scores(tmp_path: Path, tools: Tools) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1.0, 16000), 16000)
+    (tmp_path / "b.wav").write_bytes(b"<html>")
+    works = [work("a", path=str(tmp_path / "a.wav")), work("b", path=str(tmp_path / "b.wav")), work("c", path=str(tmp_path / "c.wav"))]
+    result = DecodeStage(AudioLimits(), tools).run(works)
+    assert [(r.utterance, r.reason) for r in result.rejected] == [("b", ReasonCode.NOT_AUDIO), ("c", ReasonCode.NOT_AUDIO)]
+    kept = result.kept[0]
+    assert kept.waveform is not None and len(kept.waveform) == RATE and kept.duration_s == 1.0
+    assert kept.quality["rms_dbfs"] == pytest.approx(-9.03, abs=0.05) and kept.quality["peak_dbfs"] == pytest.approx(-6.02, abs=0.5)
+
+
+def test_levels_match_their_definition() -> None:
+    assert levels(np.array([1.0, -1.0], np.float32)) == {"rms_dbfs": 0.0, "peak_dbfs": 0.0}
+    assert levels(np.zeros(4, np.float32)) == {"rms_dbfs": -120.0, "peak_dbfs": -120.0}
+
+
+def test_phonemize_sorts_out_bad_texts_and_languages(tools: Tools) -> None:
+    works = [work("good", text="One two"), *(work(f"bad{index}", text=text) for index, text in enumerate(BAD_TEXTS))]
+    result = PhonemizeStage(PhonemizeStage.Config(max_characters=2000), tools).run(works)
+    assert [w.phones for w in result.kept] == [tuple("one two")]
+    assert {r.utterance: r.reason for r in result.rejected} == {f"bad{index}": reason for index, reason in enumerate(BAD_TEXTS.values())}
+
+
+def test_phonemize_does_not_depend_on_the_company(tools: Tools) -> None:
+    stage = PhonemizeStage(PhonemizeStage.Config(), tools)
+    works = [work(str(index), text=f"text {index}") for index in range(20)]
+    works = [replace(w, planned=replace(w.planned, utterance=replace(w.planned.utterance, language=("en-us", "de")[i % 2]))) for i, w in enumerate(works)]
+    assert [w.phones for w in stage.run(works).kept] == [stage.run([w]).kept[0].phones for w in works]
+
+
+@pytest.mark.parametrize("config", [QuantizeStage.Config(), QuantizeStage.Config(batch_size=1), QuantizeStage.Config(batch_duration_s=0.5)])
+@pytest.mark.parametrize("count", [0, 1, 9])
+def test_codes_do_not_depend_on_batches(config: QuantizeStage.Config, count: int, tools: Tools) -> None:
+    works = [heard(str(index), (7 * index % 5 + 1) * 0.1) for index in range(count)]
+    result = QuantizeStage(config, tools).run(works)
+    assert [w.planned.utterance.id for w in result.kept] == [w.planned.utterance.id for w in works]
+    for before, after in zip(works, result.kept, strict=True):
+        assert before.waveform is not None and after.codes is not None and after.waveform is None
+        assert (after.codes == tools.codec.encode([before.waveform])[0]).all()
+        assert after.codes.shape == (2, -(-len(before.waveform) // FRAME))
+
+
+def test_batches_keep_their_limits(tools: Tools) -> None:
+    stage = QuantizeStage(QuantizeStage.Config(batch_duration_s=2.0, batch_size=3), tools)
+    works = [heard(str(index), duration_s) for index, duration_s in enumerate((0.1, 5.0, 0.9, 0.2, 0.3, 1.0, 0.1))]
+    batches = stage._batches(works)
+    assert sorted(index for batch in batches for index in batch) == list(range(7))
+    for batch in batches:
+        assert len(batch) <= 3 and (len(batch) == 1 or max(works[i].duration_s for i in batch) * len(batch) <= 2.0)
+
+
+class Broken(ToyCodec):
+    def encode(self, waveforms: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return [np.full((2, 3), 1024 if len(waveform) > RATE else 5, np.uint16) for waveform in waveforms]
+
+
+def test_codes_out_of_range_are_refused(tools: Tools) -> None:
+    stage = QuantizeStage(QuantizeStage.Config(), Tools(Broken(ToyCodec.Config()), tools.phonemizer))
+    result = stage.run([heard("short", 0.5), heard("long", 1.5)])
+    assert [w.planned.utterance.id for w in result.kept] == ["short"]
+    assert [(r.utterance, r.reason) for r in result.rejected] == [("long", ReasonCode.CODE_OUT_OF_RANGE)]
