@@ -27,6 +27,7 @@ Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help
 Json = Annotated[bool, typer.Option("--json", help="Write JSON lines to stdout; commands that run long do so whenever stdout is no terminal.")]
 Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of a failure.")]
 LogFile = Annotated[Path | None, typer.Option("--log-file", metavar="FILE", help="Append everything that is said, and any traceback, to this file.")]
+TakeOver = Annotated[bool, typer.Option("--take-over", help="Remove the lock of a run that is gone.")]
 Kind = Annotated[str | None, typer.Option("--kind", metavar="KIND", help="What the file configures: prepare or train. Default: the name of its folder.")]
 
 
@@ -57,7 +58,7 @@ def prepare(
     overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DATASET", help="Dataset folder. Default: work/NAME-OF-CONFIG.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=0, help="Worker processes; 0: none but this one. Default: one for each core.")] = None,
-    take_over: Annotated[bool, typer.Option("--take-over", help="Remove the lock of a run that is gone.")] = False,
+    take_over: TakeOver = False,
     json: Json = False,
     debug: Debug = False,
     log_file: LogFile = None,
@@ -84,6 +85,7 @@ def metadata(
     report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report with histograms and audio.")] = True,
     split_by: Annotated[SplitBy, typer.Option("--split-by", help="Keep whole speakers or single utterances for validation.")] = SplitBy.UTTERANCE,
     validation_fraction: Annotated[float, typer.Option("--validation-fraction", min=0.0, max=0.9, help="Share kept for validation.")] = 0.05,
+    take_over: TakeOver = False,
     seed: Annotated[int, typer.Option("--seed", min=0, help="Of the split; adding data never moves an utterance across it.")] = 0,
     json: Json = False,
     debug: Debug = False,
@@ -94,7 +96,16 @@ def metadata(
     def action(console: Console) -> ExitCode:
         from pipelines import metadata as command
 
-        return command.run(dataset, console=console, check=check, report=report, seed=seed, validation_fraction=validation_fraction, split_by=split_by.value)
+        return command.run(
+            dataset,
+            console=console,
+            check=check,
+            report=report,
+            seed=seed,
+            validation_fraction=validation_fraction,
+            split_by=split_by.value,
+            take_over=take_over,
+        )
 
     return run_command("metadata", Reporting(json, debug, log_file), action)
 

@@ -1,5 +1,6 @@
 """The command line: what it imports, what it says when it is used wrongly, and how failures end."""
 
+import dataclasses
 import errno
 import io
 import json
@@ -169,3 +170,67 @@ def test_texts_come_from_arguments_files_and_standard_input(tmp_path):
     file.write_bytes(b"\xff")
     with pytest.raises(InputError, match=r"text_not_utf8: .*texts\.txt is not UTF-8 \(byte 0\)\. Save it as UTF-8\."):
         gather_texts([], file, io.StringIO())
+
+
+SYNTH_FLAGS = {
+    "--output a/b.wav": ("output", Path("a/b.wav")),
+    "--prompt p.wav": ("prompt", Path("p.wav")),
+    "--prompt-text 'in the prompt'": ("prompt_text", "in the prompt"),
+    "--language no": ("language", "no"),
+    "--temperature 0.5": ("temperature", 0.5),
+    "--top-k 7": ("top_k", 7),
+    "--top-p 0.9": ("top_p", 0.9),
+    "--repetition-penalty 1.2": ("repetition_penalty", 1.2),
+    "--repetition-window 33": ("repetition_window", 33),
+    "--repetition-threshold 0.2": ("repetition_threshold", 0.2),
+    "--max-duration 3.5": ("max_duration_s", 3.5),
+    "--nar-temperature 0.3": ("nar_temperature", 0.3),
+    "--seed 11": ("seed", 11),
+}
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list:
+    """What the commands behind the command line were asked to do."""
+    from pipelines import metadata, synth, train
+
+    calls = []
+    monkeypatch.setattr(synth, "run", lambda options, console: calls.append(options) or ExitCode.DONE)
+    monkeypatch.setattr(metadata, "run", lambda dataset, **options: calls.append((dataset, options)) or ExitCode.DONE)
+    monkeypatch.setattr(train, "run", lambda config, **options: calls.append((config, options)) or ExitCode.DONE)
+    return calls
+
+
+@pytest.mark.parametrize("flag", SYNTH_FLAGS)
+def test_every_flag_of_synth_arrives_and_changes_nothing_else(asked, flag):
+    name, value = SYNTH_FLAGS[flag]
+    cli.main(["synth", "one two", "-c", "run"])
+    cli.main(["synth", "one two", "--checkpoint", "run", *shlex.split(flag)])
+    plain, changed = asked
+    assert getattr(changed, name) == value != getattr(plain, name)
+    assert dataclasses.replace(changed, **{name: getattr(plain, name)}) == plain
+    assert (plain.texts, plain.checkpoint) == (("one two",), Path("run"))
+
+
+def test_every_option_of_synth_has_a_flag():
+    from pipelines.synth import SynthOptions
+
+    assert {field.name for field in dataclasses.fields(SynthOptions)} == {name for name, _ in SYNTH_FLAGS.values()} | {"texts", "checkpoint"}
+
+
+def test_flags_of_metadata_arrive(asked):
+    cli.main(shlex.split("metadata d --check --no-report --split-by speaker --validation-fraction 0.2 --seed 4 --take-over"))
+    (dataset, options) = asked[0]
+    options.pop("console")
+    assert dataset == Path("d")
+    assert options == {"check": True, "report": False, "split_by": "speaker", "validation_fraction": 0.2, "seed": 4, "take_over": True}
+
+
+def test_overrides_and_output_of_train_arrive(asked, tmp_path):
+    file = tmp_path / "mine.yaml"
+    file.write_text("dataset: some/data\n", encoding="utf-8")
+    assert cli.main(["train", str(file), "optimizer.lr=1e-4", "seed=3"]) == 0
+    assert cli.main(["train", str(file), "-o", "elsewhere"]) == 0
+    (config, options), (_, elsewhere) = asked
+    assert (config.optimizer.lr, config.seed, config.dataset) == (1e-4, 3, Path("some/data"))
+    assert options["output"] == Path("runs/mine") and elsewhere["output"] == Path("elsewhere")
