@@ -11,9 +11,9 @@ from typing import ClassVar
 
 from valle_data.config import EntryConfig
 from valle_data.errors import EnvironmentProblem, InputError, ReasonCode
+from valle_data.text.ipa import IPA
+from valle_data.text.languages import find_voice
 from valle_data.text.phonemizers.base import PUNCTUATION, WORD_BOUNDARY, Phonemizer, outside_inventory, shortened
-from valle_data.text.phonemizers.ipa import IPA
-from valle_data.text.phonemizers.languages import find_voice
 from valle_data.text.scripts import foreign_letters, script_of
 
 PHONE_TABLE_VERSION = 1
