@@ -1,0 +1,104 @@
+"""The files in `metadata/`: each whole or not there, `stats.json` last. The same parts and rule give the same bytes."""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from pipelines.metadata_tables.splits import TRAIN, VALIDATION, Splits
+from pipelines.metadata_tables.statistics import Statistics
+from valle_data.errors import InputError, ReasonCode
+from valle_data.shards import files
+from valle_data.shards.commit import CommitRecord, read_part_index
+from valle_data.shards.index import SCHEMA, encode_table
+
+FOLDER = "metadata"
+INDEX, SPEAKERS, GROUPS, SPLITS, STATS = "index.parquet", "speakers.parquet", "groups.parquet", "splits.parquet", "stats.json"
+ROW_GROUP = 65_536
+CHUNK_BYTES = 1 << 20
+
+
+def write_metadata(
+    dataset: Path, records: Sequence[CommitRecord], statistics: Statistics, splits: Splits, written: Callable[[], None] = lambda: None
+) -> dict[str, Any]:
+    """Write all tables of `metadata/` and return what `stats.json` says; `written` hears of each part that went into the index."""
+    folder = dataset / FOLDER
+    rows = statistics.gathered.rows
+    files.write_atomically(folder / SPLITS, encode_table(splits.table(rows, statistics.rule)))
+    files.write_atomically(folder / SPEAKERS, encode_table(statistics.speakers))
+    files.write_atomically(folder / GROUPS, encode_table(statistics.groups))
+    _write_index(folder / INDEX, dataset, records, splits, written)
+    stats = statistics.to_json()
+    stats["files"] = {name: sha256_of(folder / name) for name in (INDEX, SPEAKERS, GROUPS, SPLITS)}
+    stats["checksum"] = _checksum(stats)
+    files.write_atomically(folder / STATS, (json.dumps(stats, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode())
+    return stats
+
+
+def load_stats(dataset: Path) -> dict[str, Any] | None:
+    """What `stats.json` says, None where there is none; InputError `corrupt_shard` when it does not match its own checksum."""
+    path = dataset / FOLDER / STATS
+    if not path.is_file():
+        return None
+    try:
+        stats = json.loads(files.read(path))
+        checksum = stats.pop("checksum")
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} is damaged ({type(error).__name__}). Run `valle metadata {dataset}` again.") from error
+    if (found := _checksum(stats)) != checksum:
+        raise InputError(
+            ReasonCode.CORRUPT_SHARD, f"{path} has checksum {found[:12]}, it should be {str(checksum)[:12]}. Run `valle metadata {dataset}` again."
+        )
+    return stats
+
+
+def _checksum(stats: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(stats, sort_keys=True).encode()).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _write_index(path: Path, dataset: Path, records: Sequence[CommitRecord], splits: Splits, written: Callable[[], None]) -> None:
+    """The rows of all parts with their split filled in, a few parts in memory at a time."""
+    temporary = files.temporary_for(path)
+    try:
+        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+            waiting: list[pa.Table] = []
+            first = 0
+            for record in records:
+                table = read_part_index(dataset, record)
+                waiting.append(_with_split(table, splits.is_validation[first : first + table.num_rows]))
+                first += table.num_rows
+                if sum(table.num_rows for table in waiting) >= ROW_GROUP:
+                    writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP)
+                    waiting = []
+                written()
+            if waiting:
+                writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP)
+        _sync(temporary)
+        files.move(temporary, path)
+    finally:
+        files.discard(temporary)
+    files.sync_folder(path.parent)
+
+
+def _with_split(table: pa.Table, is_validation: np.ndarray) -> pa.Table:
+    names = pa.array(np.where(is_validation, VALIDATION, TRAIN), pa.string())
+    return table.set_column(table.schema.get_field_index("split"), SCHEMA.field("split"), names)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
