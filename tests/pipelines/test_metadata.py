@@ -10,10 +10,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from tests.shard_dummies import add_part, coded, empty_dataset, identity, manifest
 
 from pipelines import metadata
 from pipelines.console import Console
+from tests.shard_dummies import add_part, coded, empty_dataset, identity, manifest
 from valle_data.dataset import Dataset
 from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
 from valle_data.records import CodedUtterance, Rejection
@@ -158,7 +158,7 @@ def test_two_parts_with_one_utterance_are_refused(dataset: Path) -> None:
 
 
 def test_a_folder_that_is_no_data_set(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="missing_shard: .* is not a prepared data set: it has no dataset.json"):
+    with pytest.raises(InputError, match=r"missing_shard: .* is not a prepared data set: it has no dataset.json"):
         run(tmp_path)
     with pytest.raises(InputError, match="missing_shard"):
         run(tmp_path, check=True)
@@ -172,7 +172,7 @@ def test_a_damaged_part_is_refused_and_earlier_metadata_stays(dataset: Path, pat
     data = bytearray(path_of(dataset, 2).read_bytes())
     data[40] ^= 4
     path_of(dataset, 2).write_bytes(data)
-    with pytest.raises(InputError, match="corrupt_shard: .*part-000002.parquet has sha256"):
+    with pytest.raises(InputError, match=r"corrupt_shard: .*part-000002.parquet has sha256"):
         run(dataset)
     assert hashes(dataset / "metadata") == before
 

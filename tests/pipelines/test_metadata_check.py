@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from tests.shard_dummies import add_part, coded, empty_dataset, identity
 
 from pipelines import metadata
 from pipelines.console import Console
+from tests.shard_dummies import add_part, coded, empty_dataset, identity
 from valle_data.errors import ExitCode, ReasonCode
 from valle_data.records import Rejection
 from valle_data.shards.base import index_path, quarantine_path, record_path, shard_path

@@ -12,14 +12,14 @@ import pyarrow as pa
 import pytest
 import soundfile
 import xxhash
-from tests.shard_dummies import identity
-from tests.toy_codec import ToyCodec
 
 from pipelines import metadata
 from pipelines.console import Console
 from pipelines.metadata_report.html import Markup, amount_of_time, number, tag
 from pipelines.metadata_report.samples import choose_rows
 from pipelines.metadata_tables.histograms import histogram
+from tests.shard_dummies import identity
+from tests.toy_codec import ToyCodec
 from valle_data.errors import ExitCode, ReasonCode
 from valle_data.records import AudioRef, CodedUtterance, Rejection, Utterance
 from valle_data.shards.commit import commit_part
@@ -140,7 +140,7 @@ def test_one_hears_the_recording_and_the_decoded_codes(tmp_path: Path) -> None:
         assert rate == RATE_HZ
         decoded, rate = soundfile.read(audio / f"u{index}.toy.flac", dtype="float32")
         waveform = soundfile.read(corpus / f"{index}.wav", dtype="float32")[0].repeat(2)[: round(len(original) / RATE_HZ * 24000)]
-        expected = codec.decode(codec.encode([waveform])[0])[: len(decoded)]
+        expected = codec.decode(codec.encode([waveform.astype(np.float32)])[0])[: len(decoded)]
         assert rate == 24000 and len(decoded) == round(len(original) / RATE_HZ * 24000)
         np.testing.assert_allclose(decoded, expected, atol=2 / 1023)
 
