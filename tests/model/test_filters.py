@@ -1,6 +1,7 @@
 """Filters against obvious loops, against transformers' processors, and sampling against the distribution it should have."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -101,14 +102,15 @@ def test_filters_equal_those_of_transformers(shape: tuple[int, ...]):
     rows = logits.view(-1, shape[-1])
     history = torch.randint(0, shape[-1], (len(rows), 7), generator=torch.Generator().manual_seed(1))
     ours_history = history if len(shape) > 1 else history[0]
-    pairs = [
+    pairs: list[tuple[torch.Tensor, Any]] = [
         (penalise_repetition(logits, ours_history, 1.7), RepetitionPenaltyLogitsProcessor(1.7)),
         (keep_top_k(logits, 5), TopKLogitsWarper(5)),
         (keep_top_p(logits, 0.8), TopPLogitsWarper(0.8)),
     ]
     for ours, theirs in pairs:
         torch.testing.assert_close(ours.view_as(rows), theirs(history, rows.clone()))
-    torch.testing.assert_close(scale_temperature(logits, 0.6).view_as(rows).softmax(-1), TemperatureLogitsWarper(0.6)(history, rows).softmax(-1))
+    warmer: Any = TemperatureLogitsWarper(0.6)
+    torch.testing.assert_close(scale_temperature(logits, 0.6).view_as(rows).softmax(-1), warmer(history, rows).softmax(-1))
 
 
 def test_the_whole_chain_equals_transformers():
@@ -116,7 +118,8 @@ def test_the_whole_chain_equals_transformers():
     history = torch.randint(0, 200, (6, 30), generator=torch.Generator().manual_seed(2))
     config = SamplingConfig(temperature=0.7, top_k=50, top_p=0.9, repetition_penalty=1.3, repetition_window=10)
     expected = logits
-    for step in (RepetitionPenaltyLogitsProcessor(1.3), TemperatureLogitsWarper(0.7), TopKLogitsWarper(50), TopPLogitsWarper(0.9)):
+    steps: list[Any] = [RepetitionPenaltyLogitsProcessor(1.3), TemperatureLogitsWarper(0.7), TopKLogitsWarper(50), TopPLogitsWarper(0.9)]
+    for step in steps:
         expected = step(history[:, -10:], expected)
     torch.testing.assert_close(filter_logits(logits, history, config).softmax(-1), expected.softmax(-1))
 
@@ -218,6 +221,6 @@ def test_broken_logits_are_refused(logits: list[float]):
         {"seed": -1},
     ],
 )
-def test_impossible_settings_are_refused(wrong: dict[str, float]):
+def test_impossible_settings_are_refused(wrong: dict[str, Any]):
     with pytest.raises(ValidationError):
         SamplingConfig(**wrong)

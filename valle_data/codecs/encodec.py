@@ -150,7 +150,7 @@ def _cached(variant: Variant) -> Path:
             torch.hub.download_url_to_file(ROOT_URL + variant.file, str(path), hash_prefix=variant.checksum, progress=False)
         except (URLError, OSError, RuntimeError) as error:
             raise EnvironmentProblem(
-                f"The codec 'encodec' needs the weights {variant.file!r}, which could not be downloaded from {ROOT_URL} ({error}). Copy that file to {str(path)!r}, "
-                "or name it as `codec.weights`."
+                f"The codec 'encodec' needs the weights {variant.file!r}, which could not be downloaded from {ROOT_URL} ({error}). "
+                f"Copy that file to {str(path)!r}, or name it as `codec.weights`."
             ) from error
     return path

@@ -19,13 +19,13 @@ class SamplingConfig(Config):
     that window above which a drawn token is drawn again from the model's own unfiltered distribution (VALL-E 2 uses 10 and 0.1); 1 never does.
     """
 
-    temperature: float = Field(1.0, ge=0)
-    top_k: int = Field(0, ge=0)
-    top_p: float = Field(1.0, gt=0, le=1)
-    repetition_penalty: float = Field(1.0, ge=1)
-    repetition_window: int = Field(10, ge=1)
-    repetition_threshold: float = Field(1.0, ge=0, le=1)
-    seed: int = Field(0, ge=0, lt=2**63)
+    temperature: float = Field(default=1.0, ge=0)
+    top_k: int = Field(default=0, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    repetition_penalty: float = Field(default=1.0, ge=1)
+    repetition_window: int = Field(default=10, ge=1)
+    repetition_threshold: float = Field(default=1.0, ge=0, le=1)
+    seed: int = Field(default=0, ge=0, lt=2**63)
 
 
 def make_generator(config: SamplingConfig) -> torch.Generator:
