@@ -24,11 +24,11 @@ from valle_data.tasks import TASKS
 from valle_data.yaml_config import dump_config
 from valle_model.card import ModelCard
 from valle_model.checkpoint import Found, find_newest, load_optimizer, load_state, load_weights, sweep
+from valle_model.optimizers import OPTIMIZERS
 from valle_model.training.engines import ENGINES
 from valle_model.training.engines.base import Engine
 from valle_model.training.log import MetricsLog
 from valle_model.training.trainer import Trainer
-from valle_model.optimizers import OPTIMIZERS
 
 __all__ = ["TrainConfig", "run"]
 
@@ -103,7 +103,9 @@ def make_trainer(config: TrainConfig, output: Path, card: ModelCard, train: Data
         plan = Plan(validation.columns, sampler)
         fixed = Loader(validation, plan, tasks, card.ids)
         batches = [fixed.batch(plan.micro_batch(plan.advance(Place(), index))) for index in range(config.loop.validation_batches)]
-    listener.console.info(f"{engine.model.num_parameters / 1e6:.1f} M parameters, {len(train)} training utterances, {card.config.frames_per_phone} frames a phone.")
+    listener.console.info(
+        f"{engine.model.num_parameters / 1e6:.1f} M parameters, {len(train)} training utterances, {card.config.frames_per_phone} frames a phone."
+    )
     return Trainer(output, card, engine, loader, batches, config.loop, config.schedule, listener)
 
 
@@ -114,7 +116,8 @@ def resume(trainer: Trainer, found: Found, console: Console, progress: Progress)
     differences = ModelCard.load(found.folder).differences(trainer.card)
     if differences:
         raise InputError(
-            ReasonCode.CHECKPOINT_MISMATCH, f"{found.folder} does not fit this configuration: {'; '.join(differences)}. Use another output folder, or the run's own train.yaml."
+            ReasonCode.CHECKPOINT_MISMATCH,
+            f"{found.folder} does not fit this configuration: {'; '.join(differences)}. Use another output folder, or the run's own train.yaml.",
         )
     load_weights(trainer.engine.model, found.folder)
     state = load_state(found.folder)

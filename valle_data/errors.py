@@ -82,11 +82,14 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ReasonCode.CLIPPED_AUDIO: Explanation(
         "A large share of the samples sits at full scale, or lies beyond it.", "Record at a lower level, or raise `decode.max_clipped_fraction`."
     ),
-    ReasonCode.NON_FINITE_AUDIO: Explanation("The samples contain NaN, infinity or absurd values.", "Export the recording again as 16-bit or float audio in -1..1."),
+    ReasonCode.NON_FINITE_AUDIO: Explanation(
+        "The samples contain NaN, infinity or absurd values.", "Export the recording again as 16-bit or float audio in -1..1."
+    ),
     ReasonCode.TOO_LONG: Explanation("The recording is longer than `decode.max_duration_s`.", "Cut it into utterances, or raise the limit."),
     ReasonCode.TOO_SHORT: Explanation("The recording is shorter than `decode.min_duration_s`.", "Remove it, or lower the limit."),
     ReasonCode.DECODER_FAILED: Explanation(
-        "The decoder crashed, hung or ran out of memory on this file; it ran in a child process, so nothing else was lost.", "Convert the file with ffmpeg or sox and try again."
+        "The decoder crashed, hung or ran out of memory on this file; it ran in a child process, so nothing else was lost.",
+        "Convert the file with ffmpeg or sox and try again.",
     ),
     ReasonCode.MISSING_TEXT: Explanation("The recording has no transcript.", "Put the text beside the recording or name it in the corpus table."),
     ReasonCode.TEXT_EMPTY: Explanation("The transcript is empty, or nothing speakable is left of it.", "Write what is said in the recording."),
@@ -94,29 +97,49 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ReasonCode.TEXT_NOT_UTF8: Explanation("The transcript is not UTF-8.", "Save the file as UTF-8."),
     ReasonCode.TEXT_MARKUP: Explanation("The transcript carries markup (SSML, espeak `[[ ]]`), which would be executed instead of read.", "Remove the markup."),
     ReasonCode.TEXT_UNSPEAKABLE: Explanation("The phonemizer found nothing to say in the transcript.", "Check the text and its language."),
-    ReasonCode.UNKNOWN_LANGUAGE: Explanation("The phonemizer has no such language.", "Use a BCP 47 tag such as en-us or de; `valle doctor` lists what is installed."),
+    ReasonCode.UNKNOWN_LANGUAGE: Explanation(
+        "The phonemizer has no such language.", "Use a BCP 47 tag such as en-us or de; `valle doctor` lists what is installed."
+    ),
     ReasonCode.DUPLICATE_ID: Explanation("Two files would get the same utterance id.", "Rename one of the two paths in the message."),
     ReasonCode.DUPLICATE_AUDIO: Explanation("The same recording occurs twice under two names.", "Remove one, or set `corpus.duplicate_audio: keep`."),
     ReasonCode.UNMATCHED_PATH: Explanation("A path does not fit the corpus pattern.", "Change `corpus.pattern`, or move the file."),
-    ReasonCode.CODE_OUT_OF_RANGE: Explanation("A code is not below the codebook size of the codec.", "The data was written by another codec or is damaged: prepare it again."),
-    ReasonCode.UNKNOWN_PHONE: Explanation("A phone is not in the vocabulary of the model or data set.", "Prepare with the same phonemizer and version, or extend the vocabulary."),
+    ReasonCode.CODE_OUT_OF_RANGE: Explanation(
+        "A code is not below the codebook size of the codec.", "The data was written by another codec or is damaged: prepare it again."
+    ),
+    ReasonCode.UNKNOWN_PHONE: Explanation(
+        "A phone is not in the vocabulary of the model or data set.", "Prepare with the same phonemizer and version, or extend the vocabulary."
+    ),
     ReasonCode.UNSAFE_MEMBER: Explanation(
         "An archive holds a path that leaves its folder, a link, a device or a pickle.", "Nothing was written or run. Do not use archives from such a source."
     ),
     ReasonCode.CORRUPT_SHARD: Explanation(
-        "A checksum of a shard or index does not match what was committed.", "Run `valle metadata DATASET --check`; remove the part named there and run `valle prepare` again."
+        "A checksum of a shard or index does not match what was committed.",
+        "Run `valle metadata DATASET --check`; remove the part named there and run `valle prepare` again.",
     ),
-    ReasonCode.MISSING_SHARD: Explanation("A committed part has lost one of its files.", "Restore it, or remove the part's commit record and run `valle prepare` again."),
+    ReasonCode.MISSING_SHARD: Explanation(
+        "A committed part has lost one of its files.", "Restore it, or remove the part's commit record and run `valle prepare` again."
+    ),
     ReasonCode.FOREIGN_SHARD: Explanation("A file in `shards/` belongs to no commit record or to another data set.", "Move it away; readers ignore it."),
-    ReasonCode.BAD_ROW: Explanation("A row of the index has a missing or impossible value.", "Remove the part named in the message and run `valle prepare` again."),
-    ReasonCode.DATASET_MISMATCH: Explanation(
-        "Two things that must agree (codec, weights, phonemizer, vocabulary, schema) do not.", "Prepare the data again, or choose the checkpoint that belongs to it."
+    ReasonCode.BAD_ROW: Explanation(
+        "A row of the index has a missing or impossible value.", "Remove the part named in the message and run `valle prepare` again."
     ),
-    ReasonCode.OUTPUT_LOCKED: Explanation("Another run is writing to this folder.", "Wait for it or stop it; `--take-over` removes the lock of a process that is gone."),
-    ReasonCode.STORAGE_FAILED: Explanation("Writing or reading failed: disk full, read-only, input/output error.", "Free space or fix the disk and run the same command: it resumes."),
+    ReasonCode.DATASET_MISMATCH: Explanation(
+        "Two things that must agree (codec, weights, phonemizer, vocabulary, schema) do not.",
+        "Prepare the data again, or choose the checkpoint that belongs to it.",
+    ),
+    ReasonCode.OUTPUT_LOCKED: Explanation(
+        "Another run is writing to this folder.", "Wait for it or stop it; `--take-over` removes the lock of a process that is gone."
+    ),
+    ReasonCode.STORAGE_FAILED: Explanation(
+        "Writing or reading failed: disk full, read-only, input/output error.", "Free space or fix the disk and run the same command: it resumes."
+    ),
     ReasonCode.BROKEN_CHECKPOINT: Explanation("A checkpoint is incomplete or damaged.", "The newest complete one is used; remove the broken folder."),
-    ReasonCode.CHECKPOINT_MISMATCH: Explanation("A checkpoint does not fit this model, codec or vocabulary.", "Use the configuration saved beside the checkpoint."),
-    ReasonCode.NON_FINITE_LOSS: Explanation("The loss or a gradient became NaN or infinite.", "The batch was written down; lower the learning rate or look at its utterances."),
+    ReasonCode.CHECKPOINT_MISMATCH: Explanation(
+        "A checkpoint does not fit this model, codec or vocabulary.", "Use the configuration saved beside the checkpoint."
+    ),
+    ReasonCode.NON_FINITE_LOSS: Explanation(
+        "The loss or a gradient became NaN or infinite.", "The batch was written down; lower the learning rate or look at its utterances."
+    ),
 }
 
 

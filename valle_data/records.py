@@ -55,7 +55,8 @@ class CodecSpec:
         return cls(**data)
 
     def __str__(self) -> str:
-        return f"{self.name} {self.sample_rate_hz} Hz, {self.num_levels} levels of {self.codebook_size} at {self.frame_rate_hz:g} Hz, weights {self.weights_hash[:12]}"
+        size = f"{self.num_levels} levels of {self.codebook_size} at {self.frame_rate_hz:g} Hz"
+        return f"{self.name} {self.sample_rate_hz} Hz, {size}, weights {self.weights_hash[:12]}"
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ class ModelCard:
             data = json.loads(path.read_text(encoding="utf-8"))
             if data["schema_version"] != SCHEMA_VERSION:
                 raise InputError(
-                    ReasonCode.CHECKPOINT_MISMATCH, f"{path} has schema version {data['schema_version']}, this program reads {SCHEMA_VERSION}. Use the version that wrote it."
+                    ReasonCode.CHECKPOINT_MISMATCH,
+                    f"{path} has schema version {data['schema_version']}, this program reads {SCHEMA_VERSION}. Use the version that wrote it.",
                 )
             return cls(
                 config=ModelConfig.model_validate(data["config"]),

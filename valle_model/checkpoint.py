@@ -92,7 +92,8 @@ def problem_of(folder: Path) -> str | None:
                 return f"{folder.name}: its manifest does not list {name}"
             data = (folder / name).read_bytes()
             if (digest := hashlib.sha256(data).hexdigest()) != listing[name]["sha256"]:
-                return f"{folder.name}: {name} has {len(data)} bytes and sha256 {digest[:12]}, expected {listing[name]['bytes']} and {listing[name]['sha256'][:12]}"
+                expected = f"{listing[name]['bytes']} and {listing[name]['sha256'][:12]}"
+                return f"{folder.name}: {name} has {len(data)} bytes and sha256 {digest[:12]}, expected {expected}"
     except (OSError, ValueError, KeyError, TypeError) as error:
         return f"{folder.name}: {type(error).__name__}: {error}"
     return None
@@ -111,7 +112,8 @@ def find_newest(run: Path) -> Found:
         broken.append(problem)
     if broken:
         raise InputError(
-            ReasonCode.BROKEN_CHECKPOINT, f"None of the {len(broken)} checkpoints in {run / FOLDER} is complete ({'; '.join(broken[:3])}). Remove them to start from nothing."
+            ReasonCode.BROKEN_CHECKPOINT,
+            f"None of the {len(broken)} checkpoints in {run / FOLDER} is complete ({'; '.join(broken[:3])}). Remove them to start from nothing.",
         )
     return Found(None, ())
 
@@ -125,7 +127,9 @@ def resolve(path: Path) -> Path:
         return path
     found = find_newest(path) if path.is_dir() else Found(None, ())
     if found.folder is None:
-        raise InputError(ReasonCode.BROKEN_CHECKPOINT, f"{path} holds no checkpoint. Name a run folder of `valle train`, or one of its checkpoints/step-... folders.")
+        raise InputError(
+            ReasonCode.BROKEN_CHECKPOINT, f"{path} holds no checkpoint. Name a run folder of `valle train`, or one of its checkpoints/step-... folders."
+        )
     return found.folder
 
 
@@ -138,7 +142,9 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     expected = model.state_dict()
     wrong = [f"{name} missing" for name in expected if name not in tensors] + [f"{name} unexpected" for name in tensors if name not in expected]
     wrong += [
-        f"{name} {list(tensors[name].shape)} instead of {list(tensor.shape)}" for name, tensor in expected.items() if name in tensors and tensors[name].shape != tensor.shape
+        f"{name} {list(tensors[name].shape)} instead of {list(tensor.shape)}"
+        for name, tensor in expected.items()
+        if name in tensors and tensors[name].shape != tensor.shape
     ]
     if wrong:
         raise InputError(ReasonCode.CHECKPOINT_MISMATCH, f"{folder} does not fit this model: {_some(wrong)}. Use the configuration saved with the run.")

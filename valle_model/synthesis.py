@@ -88,7 +88,9 @@ class Synthesizer:
         levels = self.layout.ids.num_levels
         prompt = request.prompt if request.prompt is not None else np.zeros((levels, 0), dtype=np.int64)
         if prompt.shape[0] != levels:
-            raise InputError(ReasonCode.DATASET_MISMATCH, f"This model has {levels} levels, the prompt has {prompt.shape[0]}. Encode it with {self.codec.spec}.")
+            raise InputError(
+                ReasonCode.DATASET_MISMATCH, f"This model has {levels} levels, the prompt has {prompt.shape[0]}. Encode it with {self.codec.spec}."
+            )
         known = request.prompt_phones
         phones = [*(known if known is not None else ()), *request.phones]
         return Speech(

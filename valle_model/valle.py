@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from pydantic import PositiveFloat
 from torch import Tensor, nn
 

@@ -28,7 +28,9 @@ def load_codec(card: ModelCard) -> Codec:
     """The codec a model was trained on; refuses one with other weights, rate or levels."""
     codec: Codec = CODECS.build(CODECS[card.codec.name].Config.model_validate(card.codec_config))
     if codec.spec != card.codec:
-        raise InputError(ReasonCode.DATASET_MISMATCH, f"The model was trained on codes of {card.codec}; the codec here is {codec.spec}. Use that codec's weights.")
+        raise InputError(
+            ReasonCode.DATASET_MISMATCH, f"The model was trained on codes of {card.codec}; the codec here is {codec.spec}. Use that codec's weights."
+        )
     return codec
 
 
@@ -38,7 +40,8 @@ def load_phonemizer(card: ModelCard) -> Phonemizer:
     phonemizer: Phonemizer = PHONEMIZERS.build(PHONEMIZERS[name].Config.model_validate(card.phonemizer_config))
     if phonemizer.version != card.phonemizer_version:
         raise InputError(
-            ReasonCode.DATASET_MISMATCH, f"The model was trained with the phonemizer {card.phonemizer_version}; here is {phonemizer.version}. Install that version."
+            ReasonCode.DATASET_MISMATCH,
+            f"The model was trained with the phonemizer {card.phonemizer_version}; here is {phonemizer.version}. Install that version.",
         )
     return phonemizer
 

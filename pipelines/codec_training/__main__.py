@@ -15,7 +15,7 @@ import numpy as np
 import soundfile as sf
 import soxr
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from pipelines.codec_training.codebooks import CodebookLearner
 from pipelines.codec_training.losses import SpectralLoss
@@ -67,6 +67,8 @@ def train(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     crops = Crops(load_recordings(args.corpus), args.frames, args.seed)
     network, loss_of = MiniNetwork(MiniShape()), SpectralLoss()
+    if args.init:
+        network.load_state_dict({name: tensor.float() for name, tensor in load_file(args.init).items()})
     learner = CodebookLearner(network.quantizer, seed=args.seed)
     optimizer = torch.optim.AdamW(network.parameters(), lr=args.lr, betas=(0.8, 0.95), weight_decay=0.01)
     begin, step, smooth, saved = time.monotonic(), 0, None, time.monotonic()
@@ -119,6 +121,7 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=8e-4)
     parser.add_argument("--commitment", type=float, default=0.25)
     parser.add_argument("--unquantised", type=int, default=300, help="steps before the codebooks start")
+    parser.add_argument("--init", type=Path, help="start from these weights instead of random ones")
     parser.add_argument("--bf16", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=0)

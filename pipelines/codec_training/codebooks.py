@@ -81,7 +81,7 @@ class CodebookLearner:
         self.counts[level].lerp_(counts, 1 - self.decay)
         self.sums[level].lerp_(sums, 1 - self.decay)
         dead = self.counts[level] < self.revive_below
-        if (num_dead := int(dead.sum())):
+        if num_dead := int(dead.sum()):
             fresh = residual[torch.randint(len(residual), (num_dead,), generator=self.generator)]
             self.counts[level][dead] = 4 * self.revive_below
             self.sums[level][dead] = fresh * 4 * self.revive_below

@@ -147,7 +147,7 @@ def test_the_result_says_how_to_make_it_again(checkpoint: Path, tmp_path: Path, 
         (["-o", "out.mp3"], 2, ".wav"),
         (["-o", "no/such/folder/out.wav"], 2, "There is no folder"),
     ],
-    ids=lambda value: str(value),
+    ids=str,
 )
 def test_mistakes_get_a_sentence(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], code: int, sentence: str) -> None:
     assert main(["synth", TEXT, "--checkpoint", str(checkpoint), "-o", str(tmp_path / "out.wav"), *arguments]) == code
@@ -177,7 +177,9 @@ def test_codes_are_the_same_in_any_company(checkpoint: Path) -> None:
 
     voice = Voice.load(checkpoint, device="cpu")
     phones = [voice.phones(text, "en-us") for text in ("one", "two three", "four five six seven eight nine zero")]
-    requests = [SynthesisRequest(p, "en-us", sampling=SamplingConfig(seed=i), max_duration_s=0.4 + 0.4 * i, nar_temperature=0.5 * i) for i, p in enumerate(phones)]
+    requests = [
+        SynthesisRequest(p, "en-us", sampling=SamplingConfig(seed=i), max_duration_s=0.4 + 0.4 * i, nar_temperature=0.5 * i) for i, p in enumerate(phones)
+    ]
     together = voice.synthesizer.synthesize(requests)
     for request, result in zip(requests, together, strict=True):
         assert np.array_equal(voice.synthesizer.synthesize([request])[0].codes, result.codes)

@@ -75,7 +75,15 @@ class Trainer:
     """One run. Killed and started again from its newest checkpoint, it ends with the same weights as undisturbed."""
 
     def __init__(
-        self, run: Path, card: ModelCard, engine: Engine, train: BatchSource, validation: Sequence[Batch], loop: LoopConfig, schedule: ScheduleConfig, listener: Listener
+        self,
+        run: Path,
+        card: ModelCard,
+        engine: Engine,
+        train: BatchSource,
+        validation: Sequence[Batch],
+        loop: LoopConfig,
+        schedule: ScheduleConfig,
+        listener: Listener,
     ) -> None:
         self.run, self.card, self.engine = run, card, engine
         self.train_source, self.validation = train, validation
@@ -104,7 +112,12 @@ class Trainer:
                 step = self.place.step
                 if step % self.loop.log_every_steps == 0 or step == self.loop.max_steps:
                     seconds = time.monotonic() - since
-                    values = {**means.take(), "grad_norm": result.grad_norm, "lr_scale": self._lr_scale(step), "positions_per_s": positions / max(seconds, 1e-9)}
+                    values = {
+                        **means.take(),
+                        "grad_norm": result.grad_norm,
+                        "lr_scale": self._lr_scale(step),
+                        "positions_per_s": positions / max(seconds, 1e-9),
+                    }
                     log.scalars(step, "train", values)
                     self.listener.on_step(step, values)
                     positions, since = 0, time.monotonic()
@@ -142,11 +155,15 @@ class Trainer:
     def _report_non_finite(self, batches: Sequence[Batch], result: StepResult) -> None:
         path = self.run / f"non-finite-step-{self.place.step:09d}.json"
         rows = np.concatenate([batch.rows for batch in batches]).tolist()
-        path.write_text(json.dumps({"step": self.place.step, "loss": str(result.loss), "grad_norm": str(result.grad_norm), "rows": rows}) + "\n", encoding="utf-8")
+        path.write_text(
+            json.dumps({"step": self.place.step, "loss": str(result.loss), "grad_norm": str(result.grad_norm), "rows": rows}) + "\n", encoding="utf-8"
+        )
         message = f"Step {self.place.step} was skipped: loss {result.loss}, gradient norm {result.grad_norm}. Its utterances are listed in {path}."
         self.listener.on_event(message)
         if self.place.skipped > self.loop.max_skipped_steps:
-            raise InputError(ReasonCode.NON_FINITE_LOSS, f"{message} {self.place.skipped} steps in a row were skipped. Lower optimizer.lr, or look at these utterances.")
+            raise InputError(
+                ReasonCode.NON_FINITE_LOSS, f"{message} {self.place.skipped} steps in a row were skipped. Lower optimizer.lr, or look at these utterances."
+            )
 
     def _validate(self) -> dict[str, float]:
         means = LevelMeans()

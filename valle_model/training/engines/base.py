@@ -11,8 +11,6 @@ from valle_data.records import Batch
 from valle_model.valle import Valle
 
 
-
-
 @dataclass(frozen=True)
 class StepResult:
     """One optimizer step. `sums`, `hits`, `counts` `[heads]` add up over all its targets (as in `loss.LossResult`).
