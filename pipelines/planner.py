@@ -9,9 +9,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import xxhash
-from valle_data.corpora.base import CorpusListing
 
 from valle_data.audio import AudioInfo, AudioLimits, probe
+from valle_data.corpora.base import CorpusListing
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
 from valle_data.shards.base import check_id
@@ -74,7 +74,9 @@ def _check_ids(utterances: list[Utterance]) -> None:
 
 
 def _printable(utterance: Utterance) -> Utterance:
-    return replace(utterance, speaker=printable(utterance.speaker), group=printable(utterance.group), text=printable(utterance.text))
+    """Without bytes that are no UTF-8, which neither JSON nor Parquet can hold; the path of the recording keeps them."""
+    extra = {name: printable(value) for name, value in utterance.extra.items()}
+    return replace(utterance, speaker=printable(utterance.speaker), group=printable(utterance.group), text=printable(utterance.text), extra=extra)
 
 
 def _look_at(paths: list[str], limits: AudioLimits, looked_at: Callable[[int], None]) -> Iterator[tuple[str, _Source]]:
@@ -116,7 +118,7 @@ def fingerprint(utterance: Utterance, digest: str) -> str:
 
 
 def _listing_rejection(path: str, reason: ReasonCode, message: str) -> Rejection:
-    return Rejection(None, path, "list", reason, printable(message), _hash([path, str(reason), printable(message)]))
+    return Rejection(None, path, "list", reason, printable(message), _hash([path, str(reason)]))
 
 
 def _judge(utterance: Utterance, source: _Source, first_path: dict[tuple[str, float, float, int], str], options: PlanOptions) -> PlannedUtterance | Rejection:

@@ -1,5 +1,6 @@
 """`valle prepare`: a corpus -> a data set of codes and phones. The same command resumes a run, or adds what is new in the corpus."""
 
+import itertools
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ from valle_data.corpora import CORPORA
 from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
 from valle_data.shards import files, lock
 from valle_data.shards.commit import CommitRecord, committed_parts, read_part_index, read_quarantine
+from valle_data.shards.index import printable
 from valle_data.shards.manifest import NAME as MANIFEST_NAME
 from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.plan import FOLDER, Known, PlannedPart, known_from_plans, load_parts, save_plan
@@ -135,6 +137,9 @@ def _plan(config: PrepareConfig, output: Path, committed: Sequence[CommitRecord]
     options = PlanOptions(config.part_duration_s, config.duplicate_audio, config.decode)
     if not listing.utterances and not listing.problems:
         raise UsageError("The corpus has no recordings. Check its path and pattern in the configuration (`valle config show CONFIG`).")
+    for reason, problems in itertools.groupby(sorted(listing.problems, key=lambda problem: problem.reason), key=lambda problem: problem.reason):
+        first, *others = problems
+        console.warning(f"{len(others) + 1:,} of the corpus go to quarantine with {reason}, first {printable(first.path)!r}: {printable(first.message)}")
     parts = plan_parts(listing, known(output, committed), options)
     if not parts:
         return

@@ -21,7 +21,8 @@ def recording(folder: Path, speaker: str, name: str, *, seed: int, duration_s: f
     """Noise of half a second with a transcript beside it."""
     path = folder / "train" / speaker / f"{name}.wav"
     path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(path, np.random.default_rng(seed).normal(0, 0.1, round(duration_s * RATE)).astype(np.float32), RATE)
+    with open(path, "wb") as file:  # soundfile itself cannot write to names that are no UTF-8
+        soundfile.write(file, np.random.default_rng(seed).normal(0, 0.1, round(duration_s * RATE)).astype(np.float32), RATE, format="WAV")
     if text is not None:
         path.with_suffix(".txt").write_text(text)
     return path

@@ -5,6 +5,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -56,7 +57,7 @@ def executor(**fields: int) -> LocalExecutor[int, int]:
 
 @pytest.mark.parametrize("name", EXECUTORS)
 def test_every_executor_keeps_the_contract(name: str, tmp_path: Path) -> None:
-    kind = EXECUTORS[name]
+    kind: Any = EXECUTORS[name]
     assert issubclass(kind, Executor) and issubclass(kind.Config, EntryConfig)
     assert sorted(kind(kind.Config()).run(Toy(tmp_path), [1, 2, 3])) == [1, 4, 9]
 

@@ -1,7 +1,9 @@
 """`valle prepare` from a folder of recordings to a checked data set."""
 
 import json
+import os
 import shutil
+import unicodedata
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +16,7 @@ from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
 from valle_data.shards import lock
 from valle_data.shards.check import check_dataset
 from valle_data.shards.commit import committed_parts, read_part_index, read_quarantine
+from valle_data.shards.index import printable
 from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.tar import decode_codes, read_member
 from valle_data.text.phonemizers.characters import CharacterPhonemizer
@@ -144,6 +147,31 @@ def test_what_was_repaired_is_tried_again(mistake: str, folder: Path, tmp_path: 
     recording(folder, "s0", "x", seed=50, text="fine")
     assert run(config(folder, max_quarantine_fraction=0.5), output)[0] is ExitCode.DONE
     assert len(rows(output)) == 13 and check_dataset(output) == []
+
+
+ODD_NAMES = ["it's $(id) `x`", "-rf", "new\nline", "dots.in.the.stem", "ü" * 100, os.fsdecode(b"latin-\xfc")]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES, ids=ascii)
+def test_odd_names_get_an_id_and_keep_their_path(name: str, tmp_path: Path) -> None:
+    recording(tmp_path / "corpus", name, name, seed=1)
+    recording(tmp_path / "corpus", name, name + " bad", seed=2).write_bytes(b"")
+    run(config(tmp_path / "corpus"), tmp_path / "set")
+    assert check_dataset(tmp_path / "set") == []
+    (good,), (bad,) = rows(tmp_path / "set"), quarantined(tmp_path / "set")
+    assert good["source_uri"].endswith(f"/{printable(name)}.wav") and bad["path"].endswith(f"/{printable(name)} bad.wav")
+    assert good["speaker"] == unicodedata.normalize("NFC", printable(name))
+
+
+def test_paths_that_do_not_fit_the_pattern_are_named_and_counted_once(folder: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        shutil.copy(folder / "train" / "s0" / "u0.wav", folder / f"{name}.wav")
+    settings = config(folder, max_quarantine_fraction=0.5)
+    _, said = run(settings, tmp_path / "set")
+    assert "2 of the corpus go to quarantine with unmatched_path" in said and "{group}/{speaker}/{utterance}.{ext}" in said
+    shutil.copy(folder / "train" / "s0" / "u0.wav", folder / "c.wav")
+    run(settings, tmp_path / "set")
+    assert sorted(Path(row["path"]).name for row in quarantined(tmp_path / "set")) == ["a.wav", "b.wav", "c.wav"]
 
 
 def test_nothing_but_bad_recordings(tmp_path: Path) -> None:
