@@ -17,8 +17,8 @@ from valle_data.text.phonemizers import PHONEMIZERS
 from valle_data.text.phonemizers.base import WORD_BOUNDARY, Phonemizer
 from valle_model.card import ModelCard
 from valle_model.checkpoint import load_weights, resolve
+from valle_model.device import pick_device
 from valle_model.synthesis import Synthesizer
-from valle_model.training.engines.local import pick_device
 
 MAX_CHARACTERS = 2000
 MAX_PROMPT_S = 60.0

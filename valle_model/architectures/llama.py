@@ -43,7 +43,8 @@ class Llama(Backbone):
         )  # fmt: skip
         llama._attn_implementation = register(config.attention)
         self.model = LlamaModel(llama)
-        self.model.embed_tokens = None
+        # The embedding of a model is its own; transformers would keep an unused one in every checkpoint.
+        del self.model.embed_tokens
         if config.gradient_checkpointing:
             self.model.gradient_checkpointing_enable()
 

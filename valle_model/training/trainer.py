@@ -25,7 +25,7 @@ class ScheduleConfig(Config):
     """Linear warmup over `warmup_steps`, then a cosine down to `final_fraction` of the learning rate at the last step."""
 
     warmup_steps: NonNegativeInt = 200
-    final_fraction: float = Field(0.01, ge=0, le=1)
+    final_fraction: float = Field(default=0.01, ge=0, le=1)
 
 
 class LoopConfig(Config):

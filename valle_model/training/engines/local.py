@@ -8,30 +8,13 @@ from pydantic import NonNegativeInt
 from torch import Tensor
 
 from valle_data.config import EntryConfig
-from valle_data.errors import EnvironmentProblem
 from valle_data.records import Batch
+from valle_model.device import pick_device, pick_precision
 from valle_model.loss import LossResult
 from valle_model.optimizers.base import OptimizerEntry
 from valle_model.tensors import TensorBatch
 from valle_model.training.engines.base import Engine, StepResult
 from valle_model.valle import Valle
-
-
-def pick_device(wanted: str) -> torch.device:
-    """`auto` is a CUDA device where there is one, otherwise the CPU."""
-    if wanted == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if wanted.startswith("cuda") and not torch.cuda.is_available():
-        raise EnvironmentProblem("engine.device is cuda, but torch finds no CUDA device here. Use engine.device=cpu, or auto.")
-    return torch.device(wanted)
-
-
-def pick_precision(wanted: str, device: torch.device) -> torch.dtype:
-    """`auto` is bf16 where the hardware multiplies it (CUDA devices that support it, CPUs with AVX512-BF16 or AMX), otherwise fp32."""
-    if wanted == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else any(torch.cpu.get_capabilities().get(name) for name in ("avx512_bf16", "amx_bf16"))
-        return torch.bfloat16 if fast else torch.float32
-    return {"bf16": torch.bfloat16, "fp32": torch.float32}[wanted]
 
 
 class LocalEngine(Engine):
