@@ -107,7 +107,7 @@ def _sample(sample: Sample) -> Markup:
         "div",
         {"class": "sample"},
         tag("h3", None, where),
-        tag("p", {"dir": "auto"}, sample.text),
+        tag("p", {"dir": "auto"}, sample.text.strip()),
         tag("p", {"class": "phones"}, "".join(sample.phones)),
         tag("p", {"class": "quiet"}, tag("code", None, sample.utterance)),
         tag("div", {"class": "players"}, _player("recording", sample.original), _player("codec round trip", sample.round_trip)),
