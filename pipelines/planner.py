@@ -39,15 +39,15 @@ class _Source:
     info: AudioInfo | InputError
 
 
-def plan_parts(listing: CorpusListing, known: Known, options: PlanOptions, looked_at: Callable[[int], None] = lambda _: None) -> list[PlannedPart]:
+def plan_parts(listing: CorpusListing, known: Known, options: PlanOptions, looked_at: Callable[[], None] = lambda: None) -> list[PlannedPart]:
     """Parts for what is new in the listing, numbered from `known.next_part`; the same input gives the same parts.
 
-    Utterances are grouped by group and speaker; what the listing or the planner refuses goes with the first part. `looked_at` hears of progress.
+    Utterances are grouped by group and speaker; what the listing or the planner refuses goes with the first part. `looked_at` is called after each recording.
     Raises InputError `duplicate_id` when two utterances share an id.
     """
     utterances = sorted(listing.utterances, key=lambda utterance: utterance.id)
     _check_ids(utterances)
-    new = [_printable(utterance) for utterance in utterances if utterance.id not in known.kept]
+    new = [_printable(utterance) for utterance in utterances if utterance.id not in known.part_of]
     sources = dict(_look_at(sorted({utterance.audio.path for utterance in new}), options.limits, looked_at))
     kept: list[PlannedUtterance] = []
     rejected = [_listing_rejection(problem.path, problem.reason, problem.message) for problem in listing.problems]
@@ -79,11 +79,11 @@ def _printable(utterance: Utterance) -> Utterance:
     return replace(utterance, speaker=printable(utterance.speaker), group=printable(utterance.group), text=printable(utterance.text), extra=extra)
 
 
-def _look_at(paths: list[str], limits: AudioLimits, looked_at: Callable[[int], None]) -> Iterator[tuple[str, _Source]]:
+def _look_at(paths: list[str], limits: AudioLimits, looked_at: Callable[[], None]) -> Iterator[tuple[str, _Source]]:
     with ThreadPoolExecutor(READERS) as pool:
-        for count, source in enumerate(pool.map(lambda path: _source(path, limits), paths), 1):
-            looked_at(count)
-            yield paths[count - 1], source
+        for path, source in zip(paths, pool.map(lambda path: _source(path, limits), paths), strict=True):
+            looked_at()
+            yield path, source
 
 
 def _source(path: str, limits: AudioLimits) -> _Source:

@@ -17,7 +17,9 @@ from pipelines.planner import PlanOptions, plan_parts
 from pipelines.prepare_config import PrepareConfig, manifest_for
 from valle_data.config import EntryConfig
 from valle_data.corpora import CORPORA
+from valle_data.corpora.base import CorpusListing
 from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
+from valle_data.records import AudioRef
 from valle_data.shards import files, lock
 from valle_data.shards.commit import CommitRecord, committed_parts, read_part_index, read_quarantine
 from valle_data.shards.index import printable
@@ -137,10 +139,11 @@ def _plan(config: PrepareConfig, output: Path, committed: Sequence[CommitRecord]
     options = PlanOptions(config.part_duration_s, config.duplicate_audio, config.decode)
     if not listing.utterances and not listing.problems:
         raise UsageError("The corpus has no recordings. Check its path and pattern in the configuration (`valle config show CONFIG`).")
-    for reason, problems in itertools.groupby(sorted(listing.problems, key=lambda problem: problem.reason), key=lambda problem: problem.reason):
-        first, *others = problems
-        console.warning(f"{len(others) + 1:,} of the corpus go to quarantine with {reason}, first {printable(first.path)!r}: {printable(first.message)}")
-    parts = plan_parts(listing, known(output, committed), options)
+    _warn(listing, console)
+    before = known(output, committed)
+    num_new = len({utterance.audio.path for utterance in listing.utterances if utterance.id not in before.part_of})
+    with console.progress(num_new, "Looking at new recordings", "files") as progress:
+        parts = plan_parts(listing, before, options, looked_at=progress.advance)
     if not parts:
         return
     save_plan(output, parts)
@@ -148,17 +151,28 @@ def _plan(config: PrepareConfig, output: Path, committed: Sequence[CommitRecord]
     console.info(f"Planned {sum(len(part.utterances) for part in parts):,} new utterances, {hours:.2f} h, in {len(parts):,} parts.")
 
 
+def _warn(listing: CorpusListing, console: Console) -> None:
+    by_reason = sorted(listing.problems, key=lambda problem: problem.reason)
+    for reason, problems in itertools.groupby(by_reason, key=lambda problem: problem.reason):
+        first, *others = problems
+        console.warning(f"{len(others) + 1:,} of the corpus go to quarantine with {reason}, first {printable(first.path)!r}: {printable(first.message)}")
+
+
 def known(output: Path, committed: Sequence[CommitRecord]) -> Known:
-    """What earlier runs have dealt with: planned, and refused by a worker."""
+    """What earlier runs have planned, and what workers refused of it."""
     known = known_from_plans(output)
     for record in committed:
-        known.next_part = max(known.next_part, record.part + 1)
-        quarantined = read_quarantine(output, record)
-        known.rejected.update(quarantined["fingerprint"].to_pylist())
-        known.kept.difference_update(quarantined["utt_id"].to_pylist())
-    for record in committed:
-        known.kept.update(read_part_index(output, record)["utt_id"].to_pylist())
+        if record.part not in known.parts:  # its plan is gone
+            _know_from_index(known, output, record)
+        for row in read_quarantine(output, record).to_pylist():
+            known.refuse(row["utt_id"], record.part, row["fingerprint"])
     return known
+
+
+def _know_from_index(known: Known, output: Path, record: CommitRecord) -> None:
+    known.parts.add(record.part)
+    for row in read_part_index(output, record).to_pylist():
+        known.keep(row["utt_id"], record.part, row["source_digest"], AudioRef(row["source_uri"], row["start_s"], None, row["channel"]))
 
 
 def _work(job: PartJob, parts: Sequence[PlannedPart], executor: Executor[PlannedPart, CommitRecord], console: Console) -> None:

@@ -220,6 +220,16 @@ def test_part_duration_may_change_between_runs(folder: Path, tmp_path: Path) -> 
     assert len(rows(tmp_path / "set")) == 13
 
 
+def test_a_lost_plan_doubles_nothing(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "set"
+    run(config(folder), output)
+    shutil.rmtree(output / "plan")
+    assert run(config(folder), output)[0] is ExitCode.DONE
+    recording(folder, "s8", "u0", seed=81)
+    assert run(config(folder), output)[0] is ExitCode.DONE
+    assert len(rows(output)) == 13 and check_dataset(output) == []
+
+
 def test_a_folder_in_use_is_refused(folder: Path, tmp_path: Path) -> None:
     output = tmp_path / "set"
     output.mkdir()

@@ -71,13 +71,31 @@ class PlannedPart:
 
 @dataclass
 class Known:
-    """What earlier plans and runs have dealt with. `kept` are ids, `rejected` the fingerprints under which something was refused;
-    `audio` maps the content of every kept stretch to its path."""
+    """What earlier plans and runs have dealt with.
 
-    kept: set[str] = field(default_factory=set)
+    `part_of` tells the part of every utterance that was planned and not refused, `rejected` holds the fingerprints under which something was
+    refused, `audio` maps the content of every planned stretch to its path, and `parts` are the numbers taken.
+    """
+
+    part_of: dict[str, int] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
     audio: dict[tuple[str, float, float, int], str] = field(default_factory=dict)
-    next_part: int = 0
+    parts: set[int] = field(default_factory=set)
+
+    @property
+    def next_part(self) -> int:
+        return max(self.parts, default=-1) + 1
+
+    def keep(self, utterance: str, part: int, digest: str, audio: AudioRef) -> None:
+        """An utterance was planned into a part; a later plan overrides an earlier one."""
+        self.part_of[utterance] = part
+        self.audio[content_key(digest, audio)] = audio.path
+
+    def refuse(self, utterance: str | None, part: int, fingerprint: str) -> None:
+        """An utterance was refused while its part was made. It counts as new once its fingerprint changes."""
+        self.rejected.add(fingerprint)
+        if utterance is not None and self.part_of.get(utterance) == part:
+            del self.part_of[utterance]
 
 
 def content_key(digest: str, audio: AudioRef) -> tuple[str, float, float, int]:
@@ -170,16 +188,15 @@ def _planned(row: dict[str, Any]) -> PlannedUtterance:
 
 
 def known_from_plans(dataset: Path) -> Known:
-    """What the plans say; utterances that a worker refused later are still among the kept."""
+    """What the plans say; what workers refused afterwards is still among the planned."""
     known = Known()
     for path in plan_paths(dataset):
         table = _read(path).select(["part", "utt_id", "path", "start_s", "stretch_s", "channel", "source_digest", "fingerprint", "reason"])
         for row in table.to_pylist():
-            known.next_part = max(known.next_part, row["part"] + 1)
-            if row["reason"] is not None:
+            known.parts.add(row["part"])
+            if row["reason"] is None:
+                audio = AudioRef(os.fsdecode(row["path"]), row["start_s"], row["stretch_s"], row["channel"])
+                known.keep(row["utt_id"], row["part"], row["source_digest"], audio)
+            else:
                 known.rejected.add(row["fingerprint"])
-                continue
-            known.kept.add(row["utt_id"])
-            path_text = os.fsdecode(row["path"])
-            known.audio[content_key(row["source_digest"], AudioRef(path_text, row["start_s"], row["stretch_s"], row["channel"]))] = path_text
     return known
