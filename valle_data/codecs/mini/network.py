@@ -37,7 +37,8 @@ class MiniShape:
 
 ENCODER_AHEAD = 3  # hops of HOP samples
 DECODER_AHEAD = 2  # frames of FRAME samples
-LOOKAHEAD_SAMPLES = 2 * MARGIN + ENCODER_AHEAD * HOP + DECODER_AHEAD * FRAME
+# Counted from the end of a frame. Overlapping windows reach MARGIN samples into the next one, which costs the decoder a whole frame.
+LOOKAHEAD_SAMPLES = MARGIN + ENCODER_AHEAD * HOP + (DECODER_AHEAD + 1) * FRAME
 
 
 def mel_filterbank(num_mels: int, num_bins: int, sample_rate_hz: int) -> Tensor:
