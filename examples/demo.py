@@ -21,7 +21,7 @@ STEPS = (
     ("Train a small model from scratch, for a few minutes", ["train", "configs/train/demo.yaml", f"dataset={OUT}/digits", "-o", f"{OUT}/run"]),
     (
         "Speak in the voice of a recording",
-        ["synth", TEXT, "-c", f"{OUT}/run", "--prompt", str(PROMPT), "--temperature", "0.7", "--top-k", "20", "--seed", "1", "-o", f"{OUT}/out.wav"],
+        ["synth", TEXT, "-c", f"{OUT}/run", "--prompt", str(PROMPT), "--seed", "1", "-o", f"{OUT}/out.wav"],
     ),
 )
 

@@ -142,9 +142,9 @@ def synth(
     prompt: Annotated[Path | None, typer.Option("--prompt", metavar="AUDIO", help="A few seconds of the voice to speak with.")] = None,
     prompt_text: Annotated[str | None, typer.Option("--prompt-text", help="What is said in the prompt.")] = None,
     language: Annotated[str | None, typer.Option("--language", help="BCP 47 tag, such as en-us. Default: the first language of the model.")] = None,
-    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0 takes the likeliest code.")] = 1.0,
+    temperature: Annotated[float, typer.Option("--temperature", min=0.0, help="0 takes the likeliest code.")] = 0.7,
     top_k: Annotated[int, typer.Option("--top-k", min=0, help="Draw from the k likeliest codes; 0: from all.")] = 0,
-    top_p: Annotated[float, typer.Option("--top-p", min=0.0, max=1.0, help="Draw from the likeliest codes that together have this probability.")] = 1.0,
+    top_p: Annotated[float, typer.Option("--top-p", min=0.0, max=1.0, help="Draw from the likeliest codes that together have this probability.")] = 0.9,
     repetition_penalty: Annotated[float, typer.Option("--repetition-penalty", min=0.0, help="Above 1 makes recent codes less likely; 1: off.")] = 1.0,
     repetition_window: Annotated[int, typer.Option("--repetition-window", min=0, help="Frames looked back on for repetition.")] = 10,
     repetition_threshold: Annotated[
