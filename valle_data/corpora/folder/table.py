@@ -78,7 +78,7 @@ def _csv_rows(content: str, delimiter: str, path: Path) -> Iterator[tuple[int, A
             yield reader.line_num, wrong or {name: value for name, value in values.items() if value != ""}
     except csv.Error as error:
         raise UsageError(
-            f"The corpus table {path.name!r} is not CSV at line {reader.line_num}: {error}. Quote cells that hold a delimiter or a quote."
+            f"The corpus table {path.name!r} is not CSV after line {reader.line_num}: {error}. Quote cells that hold a delimiter or a quote."
         ) from error
 
 

@@ -28,7 +28,10 @@ QUOTES = str.maketrans(dict.fromkeys('"“”„«»‹›()[]{}¿¡', " "))
 SWITCH_FLAG = re.compile(r"\([^()]*\)")  # espeak writes "(en)" where it changes the language inside a text
 SEPARATOR = "_"
 # Slips of espeak's own phone tables (1.52): ASCII look-alikes, a stød written "?", a length written ":", stray marks.
-REPAIRS = str.maketrans({SEPARATOR: None, "-": None, "#": None, '"': None, "`": None, "^": "ʲ", "?": "ʔ", ":": "ː", "g": "ɡ", "ε": "ɛ", "ʦ": "ts"})
+LOOK_ALIKES = {"^": "ʲ", "?": "ʔ", ":": "ː", "g": "ɡ", "ε": "ɛ", "ʦ": "ts", "A": "a", "N": "ŋ", "S": "ʃ", "X": "χ", "Z": "ʒ", "Φ": "ɸ"}
+REPAIRS = str.maketrans({**LOOK_ALIKES, **dict.fromkeys([SEPARATOR, *'-#"`[+'])})
+MAX_WORD_CHARACTERS = 60
+"""espeak silently cuts what follows about 160 characters or 200 phones of a word, and crashes on dotted words of some 400 characters."""
 
 
 class EspeakPhonemizer(Phonemizer):
@@ -87,6 +90,11 @@ def _refusal(text: str, language: str) -> InputError | None:
     if foreign:
         return InputError(
             ReasonCode.TEXT_UNSPEAKABLE, f"Text {shortened(text)!r} has letters foreign to {language!r}: {' '.join(foreign[:5])}. Is its language right?"
+        )
+    longest = max(text.split(), key=len, default="")
+    if len(longest) > MAX_WORD_CHARACTERS:
+        return InputError(
+            ReasonCode.TEXT_UNSPEAKABLE, f"A word has at most {MAX_WORD_CHARACTERS} characters; {shortened(longest)!r} has {len(longest)}. Set spaces."
         )
     if language.lower().split("-")[0] == "ja" and any(script_of(letter) == "CJK" for letter in text):
         return InputError(ReasonCode.TEXT_UNSPEAKABLE, f"espeak cannot read kanji; write {shortened(text)!r} in kana.")
