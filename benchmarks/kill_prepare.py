@@ -81,11 +81,10 @@ def kill_groups(options: Options, output: Path, kills: int, pace: Pace, generato
         else:
             wait_for_work(output, process)
             time.sleep(generator.uniform(0, pace.work_s / 4))
-        finished = process.poll() is not None
+        if process.poll() is not None:
+            break
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        if finished:
-            break
         committed.append(num_parts(output))
     options.finish(output)
     return committed

@@ -78,3 +78,14 @@ def test_quarantine_rows_are_sorted_and_undecodable_names_are_kept_readable() ->
         "fingerprint": "f2",
     }
     assert printable("plain ü") == "plain ü"
+
+
+def test_extension_types_are_refused_unevaluated(tmp_path: Path) -> None:
+    rows = table(2)
+    pickled = b"cos\nsystem\n(S'touch evaluated'\ntR."
+    sneaky = pa.field("text", pa.string(), nullable=False, metadata={b"ARROW:extension:name": b"arrow.py_extension_type", b"ARROW:extension:metadata": pickled})
+    write_index(tmp_path / "i.parquet", rows.set_column(rows.schema.get_field_index("text"), sneaky, rows["text"]))
+    with pytest.raises(InputError, match="column 'text' has an extension type") as caught:
+        read_index(tmp_path / "i.parquet")
+    assert caught.value.reason is ReasonCode.UNSAFE_MEMBER
+    assert not Path("evaluated").exists()

@@ -156,11 +156,21 @@ def decode_table(data: bytes, *, path: Path, schema: pa.Schema | None = None) ->
         table.validate(full=True)
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} is damaged or not Parquet: {str(error).splitlines()[0]}") from error
+    _refuse_extensions(table.schema, path)
     if schema is not None and not table.schema.equals(schema):
         raise InputError(
             ReasonCode.DATASET_MISMATCH, f"{path} has other columns than this version writes: {_difference(table.schema, schema)}. Prepare the data again."
         )
     return table
+
+
+def _refuse_extensions(schema: pa.Schema, path: Path) -> None:
+    """Extension types carry bytes for a deserialiser of their own, often a pickle; pyarrow runs none that is not registered, and we want none at all."""
+    for field in schema:
+        if isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
+            raise InputError(
+                ReasonCode.UNSAFE_MEMBER, f"{path}: column {field.name!r} has an extension type; an index has plain columns only. It was not evaluated."
+            )
 
 
 def _difference(found: pa.Schema, expected: pa.Schema) -> str:
