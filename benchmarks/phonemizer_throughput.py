@@ -92,11 +92,11 @@ def main() -> None:
             rates[name].append(rate(work, make_texts(count, repeat)))
     ours, cached, uncached, limit = (statistics.median(values) for values in rates.values())
     summary = (
-        f"The held espeak reads {ours / cached:.2f}x the texts per CPU-second of `phonemize()` called per text, {ours / uncached:.0f}x where that call builds its "
-        f"backend anew, and {ours / limit:.2f}x of bare espeak. It grows by {grown:.1f} MiB over {NUM_SOAK:,} texts."
+        f"The held espeak reads {ours / cached:.2f}x the texts per CPU-second of `phonemize()` called per text, {ours / uncached:.0f}x where that call builds "
+        f"its backend anew, and {ours / limit:.2f}x of bare espeak. It grows by {grown:.1f} MiB over {NUM_SOAK:,} texts."
     )
     notes = [
-        f"{held.version}, phonemizer {version('phonemizer')}; English; {NUM_TEXTS} texts a repeat ({NUM_UNCACHED} with the cache cleared), {options.repeats} repeats.",
+        f"{held.version}, phonemizer {version('phonemizer')}; English; {NUM_TEXTS} texts a repeat ({NUM_UNCACHED} uncached), {options.repeats} repeats.",
         "The goal of 10x per call was set against a `phonemize()` of 588 texts/s; phonemizer 3.4 keeps its backends between calls and no longer is that slow.",
     ]
     table = Table("Texts per CPU-second: median (spread)", ("side", "texts/s"), tuple((name, median_and_spread(values)) for name, values in rates.items()))
