@@ -102,10 +102,10 @@ class Dataset:
         return codes[:levels, start:stop]
 
     def _view(self, row: int) -> NDArray[np.uint16]:
-        number = int(self._rows.shard[row])
+        number = self._rows.shard.item(row)
         words = self._maps[number] if number in self._maps else self._map(number)
-        num_levels, num_frames = self.codec.num_levels, int(self._rows.num_frames[row])
-        first = int(self._rows.block[row]) * _BLOCK_WORDS + _HEADER_WORDS
+        num_levels, num_frames = self.manifest.codec.num_levels, self._rows.num_frames.item(row)
+        first = self._rows.block.item(row) * _BLOCK_WORDS + _HEADER_WORDS
         return words[first : first + num_levels * num_frames].reshape(num_levels, num_frames)
 
     def _map(self, number: int) -> NDArray[np.uint16]:

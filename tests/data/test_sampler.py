@@ -122,7 +122,7 @@ def test_classes_keep_their_quota_within_one_draw_for_ever(mode: Mode, temperatu
 
 def test_quota_and_rows_are_those_of_drawing_one_by_one() -> None:
     columns = corpus(60, 5)
-    strata = Strata(columns.speaker, columns.num_frames, np.arange(60), 2.0, 9)
+    strata = Strata(columns.speaker, np.arange(60), lengths=columns.num_frames, temperature=2.0, seed=9)
     after = strata.drawn(250)
     phases = strata._phases
     assert after.tolist() == [reference.drawn_by(w, p, 250) for w, p in zip(strata.weights, phases, strict=True)]

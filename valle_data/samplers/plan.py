@@ -132,7 +132,8 @@ class Plan:
         self._prompted = np.array([name not in config.promptless_tasks for name in self.task_names])
         self._level_shares = level_shares(config.ar_fraction, config.levels, columns.num_levels)
         rows = self._usable_rows()
-        self._strata = Strata(MODES[config.mode](columns), columns.num_frames, rows, config.temperature, config.seed)
+        lengths = columns.num_frames if config.curriculum_draws else None
+        self._strata = Strata(MODES[config.mode](columns), rows, lengths=lengths, temperature=config.temperature, seed=config.seed)
         self._prompts = self._chooser()
         self.num_too_long = len(columns.num_frames) - len(rows)
         self.num_without_prompt = int((self._prompts.available(rows) <= 0).sum())

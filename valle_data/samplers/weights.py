@@ -21,13 +21,17 @@ MODES: dict[str, Callable[["Columns"], NDArray[np.integer]]] = {
 class Strata:
     """Utterances in classes, each drawn with its own weight and without replacement inside.
 
-    `members` `[N]` are rows in the order of class, then of length, so that the shortest part of every class is a prefix of it. Class s holds
-    `members[starts[s]:starts[s + 1]]`. Weights are `count ** (1 / temperature)`, normalised: temperature 1 draws every utterance equally often, a higher one
-    moves towards, and `None` is, every class equally often.
+    `members` `[N]` are rows in the order of class; with `lengths` (one for every row) also of length, so that the shortest part of every class is a prefix of
+    it. Class s holds `members[starts[s]:starts[s + 1]]`. Weights are `count ** (1 / temperature)`, normalised: temperature 1 draws every utterance equally
+    often, a higher one moves towards, and `None` is, every class equally often.
     """
 
-    def __init__(self, classes: NDArray[np.integer], num_frames: NDArray[np.integer], rows: NDArray[np.integer], temperature: float | None, seed: int) -> None:
-        self.members = rows[np.lexsort((num_frames[rows], classes[rows]))].astype(np.uint32)
+    def __init__(
+        self, classes: NDArray[np.integer], rows: NDArray[np.integer], *, lengths: NDArray[np.integer] | None, temperature: float | None, seed: int
+    ) -> None:
+        if lengths is not None:
+            rows = rows[np.argsort(lengths[rows], kind="stable")]
+        self.members = rows[np.argsort(classes[rows], kind="stable")].astype(np.uint32)
         counts = np.bincount(classes[rows])
         counts = counts[counts > 0]
         self.counts = counts.astype(np.int64)
