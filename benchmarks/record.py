@@ -7,6 +7,7 @@ import os
 import platform
 import random
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
@@ -53,8 +54,11 @@ def hardware() -> str:
 
 
 def commit() -> str:
-    """The commit the working tree is at, with `+ changes` where tracked files differ from it."""
-    head = subprocess.run(["git", "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    """The commit the working tree is at, with `+ changes` where tracked files differ from it; `unknown` in a copy of the tree without its history."""
+    asked = ["git", "rev-parse", "--short=10", "HEAD"]
+    if not shutil.which("git") or subprocess.run(asked, capture_output=True, check=False).returncode:
+        return "unknown (a copy without its history)"
+    head = subprocess.run(asked, capture_output=True, text=True, check=True).stdout.strip()
     changed = subprocess.run(["git", "status", "--porcelain", "--untracked-files=no"], capture_output=True, text=True, check=True).stdout.strip()
     return head + (" + changes" if changed else "")
 
