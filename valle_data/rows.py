@@ -26,7 +26,10 @@ _PART_COLUMNS = ("num_frames", "num_phones", "shard", "block", "crc32", "phones"
 
 @dataclass(frozen=True)
 class Rows:
-    """The index as arrays, one entry a row, in the smallest types that hold it. `block` is the member's offset in tar blocks; phones are flat."""
+    """The index as arrays, one entry a row, in the smallest types that hold it. `block` is the member's offset in tar blocks; phones are flat.
+
+    `speaker` numbers people: the same name in two groups is two of them.
+    """
 
     num_frames: NDArray[np.integer]
     num_phones: NDArray[np.integer]
@@ -46,7 +49,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Names:
-    """What the numbers in the columns stand for, in the order of first appearance."""
+    """What the numbers in the columns stand for, in the order of first appearance. A speaker's name occurs once for each group it is in."""
 
     speakers: tuple[str, ...]
     groups: tuple[str, ...]
@@ -151,11 +154,20 @@ class IndexReader:
         joined = {name: np.concatenate([part[name] for part in self._parts]) if self._parts else np.zeros(0, dtype=np.int64) for name in _PART_COLUMNS}
         coded = {name: pa.chunked_array(parts, pa.string()).combine_chunks().dictionary_encode() for name, parts in self._names.items()}
         numbers = {name: array.indices.to_numpy(zero_copy_only=False) for name, array in coded.items()}
+        people = _people(numbers["group"], numbers["speaker"], len(coded["speaker"].dictionary))
+        names = {name: array.dictionary for name, array in coded.items()}
+        numbers["speaker"] = people.indices.to_numpy(zero_copy_only=False)
+        names["speaker"] = names["speaker"].take(pa.array(people.dictionary.to_numpy() % max(len(names["speaker"]), 1)))
         starts = np.concatenate([[0], np.cumsum(joined["num_phones"], dtype=np.int64)])
         rows = Rows(
             **{name: _smallest(array) for name, array in {**joined, **numbers, "phone_starts": starts}.items() if name != "phones"}, phones=joined["phones"]
         )
-        return rows, Names(**{f"{name}s": tuple(array.dictionary.to_pylist()) for name, array in coded.items()})
+        return rows, Names(**{f"{name}s": tuple(array.to_pylist()) for name, array in names.items()})
+
+
+def _people(group: NDArray[np.integer], speaker: NDArray[np.integer], num_names: int) -> pa.DictionaryArray:
+    """Every row's person: group and name together, `group * num_names + speaker`, numbered in the order of first appearance."""
+    return pa.array(group.astype(np.int64) * num_names + speaker).dictionary_encode()
 
 
 def _smallest(array: NDArray[np.integer], limit: int | None = None) -> NDArray[np.integer]:

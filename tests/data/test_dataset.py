@@ -12,6 +12,7 @@ from tests.shard_dummies import add_part, coded, empty_dataset, identity, manife
 from valle_data.dataset import Dataset
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance
+from valle_data.samplers.plan import Plan, SamplerConfig
 from valle_data.shards.base import index_path, record_path, shard_path
 from valle_data.shards.commit import commit_part, load_record
 from valle_data.shards.index import decode_table, encode_table, write_index
@@ -49,6 +50,25 @@ def test_rows_are_what_was_written(tmp_path: Path) -> None:
         assert dataset.utterance_id(row) == utterance.utterance.id
     assert dataset.columns.num_frames.tolist() == [5, 6, 7, 30, 31]
     assert dataset.speakers == ("s0", "s1", "s")
+
+
+def test_one_name_in_two_groups_is_two_people(tmp_path: Path) -> None:
+    """Numbered alike across parts, so that neither prompts nor the weights of speakers mix them."""
+    folder = empty_dataset(tmp_path / "d")
+    people = [("x", "01"), ("y", "02"), ("y", "01"), ("x", "01"), ("x", "02"), ("y", "01"), ("x", "02")]
+    for part, rows in enumerate((people[:4], people[4:])):
+        members = [coded(f"u{part}{i}", num_frames=20, speaker=name, seed=i) for i, (_, name) in enumerate(rows)]
+        members = [replace(member, utterance=replace(member.utterance, group=group)) for member, (group, _) in zip(members, rows, strict=True)]
+        commit_part(folder, identity(part, f"id{part}"), members, [], TarShard())
+    dataset = Dataset.open(folder)
+    assert dataset.columns.speaker.tolist() == [0, 1, 2, 0, 3, 2, 3]
+    assert [(dataset.group(row), dataset.speaker(row)) for row in range(7)] == people
+    assert dataset.speakers == ("01", "02", "01", "02")
+    plan = Plan(dataset.columns, SamplerConfig(block_draws=100, no_prompt_probability=0, prompt_min_duration_s=0.1))
+    documents = plan.block(0).documents
+    prompted = documents.prompt_rows >= 0
+    assert set(documents.rows[~prompted].tolist()) == {1}  # the only one of y/02
+    assert all(people[row] == people[prompt] for row, prompt in zip(documents.rows[prompted], documents.prompt_rows[prompted], strict=True))
 
 
 def test_codes_are_views_that_cannot_be_written(tmp_path: Path) -> None:
