@@ -70,14 +70,17 @@ def probe(path: str, limits: AudioLimits) -> AudioInfo:
 def read_audio(ref: AudioRef, sample_rate_hz: int, limits: AudioLimits) -> NDArray[np.float32]:
     """The stretch as float32 `[N]` in -1..1 at `sample_rate_hz`: one channel, or the mean of all, resampled by soxr (HQ).
 
-    The whole file must be sound, also where only a stretch of it is used. Raises InputError `not_audio`, `bad_header`, `truncated_audio`,
-    `empty_audio`, `silent_audio`, `clipped_audio`, `non_finite_audio`, `too_short` or `too_long`; each message begins with the path.
+    A cut file is refused whatever stretch of it is asked for; damage that cuts nothing is found where the stretch lies, in Ogg anywhere. Raises InputError
+    `not_audio`, `bad_header`, `truncated_audio`, `empty_audio`, `silent_audio`, `clipped_audio`, `non_finite_audio`, `too_short`, `too_long` or
+    `storage_failed`; each message begins with the path.
     """
     with _located(ref.path), _opened(ref.path) as (file, size, container):
         declared = _believable(container.read_header(file, size), limits)
         least_frames = container.check_complete(file, size)
         with _decoder(file, declared) as decoder:
             stretch = _decode(decoder, ref, limits, declared.num_frames, least_frames)
+            if declared.num_frames and ref.duration_s is not None:
+                _check_end(decoder, declared.num_frames)
             rate = decoder.samplerate
         _check_stretch(stretch, rate, limits)
     waveform = stretch.mono
@@ -175,6 +178,17 @@ def _decode(decoder: soundfile.SoundFile, ref: AudioRef, limits: AudioLimits, de
     if not blocks:
         return _Stretch(np.zeros(0, dtype=np.float32), np.zeros(1, dtype=np.int64))
     return _Stretch(np.concatenate([block.mono for block in blocks]), np.sum([block.num_clipped for block in blocks], axis=0))
+
+
+def _check_end(decoder: soundfile.SoundFile, num_frames: int) -> None:
+    """The last frame the header declares must be there, however far from the stretch: a header alone does not show a cut."""
+    try:
+        decoder.seek(num_frames - 1)
+        found = len(decoder.read(1, dtype="float32", always_2d=True))
+    except soundfile.LibsndfileError as error:
+        raise InputError(ReasonCode.TRUNCATED_AUDIO, f"Its last frame ({num_frames - 1}) cannot be decoded: {error.error_string} The file is cut.") from error
+    if not found:
+        raise truncated(f"{num_frames} frames", "fewer that can be decoded")
 
 
 def _outside(ref: AudioRef, recording: str) -> InputError:
