@@ -1,8 +1,10 @@
 """A folder of recordings becomes utterances; what does not is listed with its reason."""
 
+import errno
 import json
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
@@ -121,6 +123,23 @@ def test_texts_that_cannot_be_used(tmp_path: Path) -> None:
     assert "none.txt' : No such file".replace("' :", "':") in next(
         p.message for p in found.problems if p.reason is ReasonCode.MISSING_TEXT and "none" in p.path
     )
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE])
+def test_a_text_that_cannot_be_read_stops_the_listing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """A disk that fails must not look like recordings without texts."""
+    put(tmp_path, "g/s/a.wav")
+    put(tmp_path, "g/s/b.wav")
+
+    def failing(path: str, mode: str) -> BinaryIO:
+        if path.endswith("b.txt"):
+            raise OSError(number, os.strerror(number), path)
+        return open(path, mode)  # type: ignore[return-value]
+
+    monkeypatch.setattr("valle_data.corpora.folder.open", failing, raising=False)
+    with pytest.raises(InputError, match=r"b\.txt' cannot be read: ") as caught:
+        listing(tmp_path)
+    assert caught.value.reason is ReasonCode.STORAGE_FAILED and os.strerror(number) in str(caught.value)
 
 
 def test_other_text_names(tmp_path: Path) -> None:

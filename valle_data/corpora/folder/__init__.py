@@ -1,5 +1,6 @@
 """Recordings in a folder, with their texts beside them or in a table. The path says who speaks."""
 
+import errno
 import fnmatch
 import itertools
 import os
@@ -19,6 +20,8 @@ from valle_data.errors import InputError, ReasonCode, UsageError
 from valle_data.records import AudioRef, Utterance
 
 MAX_TEXT_BYTES = 1 << 20
+NO_TEXT_THERE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""A path that leads to no text; any other failure to read is the storage's, and would silently drop recordings."""
 
 # Named here because inside the class `list` is its method.
 Paths = list[str]
@@ -92,6 +95,8 @@ class FolderCorpus(Corpus):
             try:
                 text = self._read_text(path)
             except InputError as error:
+                if error.reason is ReasonCode.STORAGE_FAILED:
+                    raise
                 problems.append(self._problem(path, error.reason, str(error.args[0])))
                 continue
             utterances.append(self._utterance(Row(path, path, text), match))
@@ -135,12 +140,15 @@ class FolderCorpus(Corpus):
         )
 
     def _read_text(self, path: str) -> str:
-        """The text beside a recording. Raises InputError `missing_text`, `text_too_long` or `text_not_utf8`."""
+        """The text beside a recording. Raises InputError `missing_text`, `text_too_long`, `text_not_utf8`, or `storage_failed` for a disk that fails."""
         place = self._path(os.path.splitext(path)[0] + self.config.text_suffix)
         try:
             with open(place, "rb") as file:
                 content = file.read(MAX_TEXT_BYTES + 1)
         except OSError as error:
+            if error.errno not in NO_TEXT_THERE:
+                message = f"The text {place!r} cannot be read: {error.strerror}. Mend the disk or the permissions; its recording would be missing."
+                raise InputError(ReasonCode.STORAGE_FAILED, message) from error
             raise InputError(ReasonCode.MISSING_TEXT, f"Its text should be in {place!r}: {error.strerror}.") from error
         if len(content) > MAX_TEXT_BYTES:
             raise InputError(ReasonCode.TEXT_TOO_LONG, f"A text has at most {MAX_TEXT_BYTES} bytes; {place!r} has more. Is it the right file?")
