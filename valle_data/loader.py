@@ -35,18 +35,22 @@ class Loader:
                 f"The sampler draws the task {missing[0]!r}, which this model does not train.{nearest(missing[0], known)} It trains: {', '.join(known)}."
             )
         check_fit(dataset, ids)
-        self._dataset, self._plan = dataset, plan
+        self.dataset, self.plan = dataset, plan
         self._tasks = [known[name] for name in plan.task_names]
         self._rank, self._world_size = rank, world_size
         self._place = Place()
 
     def state_dict(self) -> dict[str, Any]:
         """Where the next batches come from, after the last one handed out."""
-        return self._plan.state(self._place)
+        return self.plan.state(self._place)
+
+    def utterance_id(self, row: int) -> str:
+        """The id of a batch's row."""
+        return self.dataset.utterance_id(row)
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where `state` was saved; for iterators made from now on. InputError when it belongs to other data or another configuration."""
-        self._place = self._plan.place(state)
+        self._place = self.plan.place(state)
 
     def __iter__(self) -> Generator[Batch, None, None]:
         """Batches from the current place on, without end."""
@@ -65,8 +69,8 @@ class Loader:
     def _batches(self, place: Place) -> Iterator[tuple[Batch, Place]]:
         """Batches, each with the place behind it."""
         while True:
-            mine = self._plan.micro_batch(self._plan.advance(place, self._rank))
-            place = self._plan.advance(place, self._world_size)
+            mine = self.plan.micro_batch(self.plan.advance(place, self._rank))
+            place = self.plan.advance(place, self._world_size)
             yield self.batch(mine), place
 
     def batch(self, documents: MicroBatchPlan) -> Batch:
@@ -81,7 +85,7 @@ class Loader:
             documents.cuts.tolist(),
             strict=True,
         )
-        data = self._dataset
+        data = self.dataset
         return collate(
             [
                 self._tasks[task].example(
