@@ -14,7 +14,7 @@ from valle_data.records import Rejection
 from valle_data.shards.base import index_path, record_path, shard_path
 from valle_data.shards.check import check_dataset
 from valle_data.shards.commit import check_part, commit_part, committed_parts, read_part_index, read_quarantine
-from valle_data.shards.manifest import DatasetManifest, open_manifest
+from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.tar import TarShard, read_member
 
 REFUSED = [Rejection("bad", "bad.wav", "decode", ReasonCode.NOT_AUDIO, "bad.wav is empty", "f")]
@@ -56,9 +56,11 @@ def test_a_second_finisher_changes_nothing(dataset: Path) -> None:
 
 def test_a_second_finisher_with_another_result_is_refused(dataset: Path) -> None:
     add_part(dataset, 0)
+    before = tree(dataset)
     with pytest.raises(InputError, match="Two different runs wrote to one folder") as caught:
-        commit_part(dataset, identity(0, "other"), [coded("x")], [], TarShard())
+        commit_part(dataset, identity(0, "other"), [coded("x")], REFUSED, TarShard())
     assert caught.value.reason is ReasonCode.DATASET_MISMATCH
+    assert tree(dataset) == before and check_dataset(dataset) == []
 
 
 def test_files_without_a_record_do_not_exist(dataset: Path) -> None:
@@ -158,7 +160,7 @@ def test_a_record_that_names_anything_but_its_shard_is_refused(dataset: Path, na
 
 
 def test_the_manifest_reads_back(dataset: Path) -> None:
-    assert open_manifest(dataset) == manifest()
+    assert DatasetManifest.load(dataset) == manifest()
 
 
 @pytest.mark.parametrize(

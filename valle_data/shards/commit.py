@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance, Rejection
-from valle_data.shards import SHARDS, files
+from valle_data import files
+from valle_data.shards import SHARDS
 from valle_data.shards.base import SHARD_NAME, EncodedShard, Problem, ShardFormat, index_path, part_name, quarantine_path, record_path, shard_path
 from valle_data.shards.index import QUARANTINE_SCHEMA, SCHEMA, PartIdentity, decode_table, encode_table, index_table, quarantine_table
 
@@ -122,11 +123,12 @@ def commit_part(
     contents = {shard: encoded.data, index_path(dataset, identity.part): index}
     if quarantine is not None:
         contents = {quarantine_path(dataset, identity.part): quarantine, **contents}
-    _publish(contents, encoded)
+    _publish(contents, encoded, record_path(dataset, identity.part))
     return _record(dataset, record)
 
 
-def _publish(contents: dict[Path, bytes], encoded: EncodedShard) -> None:
+def _publish(contents: dict[Path, bytes], encoded: EncodedShard, record: Path) -> None:
+    """Give files their names, all of them on the disk first; what is already committed under `record` is never renamed over."""
     staged: list[_Staged] = []
     try:
         for final, data in contents.items():
@@ -134,6 +136,8 @@ def _publish(contents: dict[Path, bytes], encoded: EncodedShard) -> None:
             files.write_new(staged[-1].temporary, data)
         for item in staged:
             _read_back(item, contents[item.final], encoded if item.final.suffix != ".parquet" else None)
+        if record.exists():
+            return
         for item in staged:
             files.move(item.temporary, item.final)
     finally:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodecSpec
-from valle_data.shards import files
+from valle_data import files
 from valle_data.text.vocabulary import Vocabulary
 
 SCHEMA_VERSION = 1
@@ -92,8 +92,3 @@ class DatasetManifest:
                 f"{path}: the vocabulary has hash {manifest.vocabulary.hash[:12]}, but {str(data.get('vocabulary_hash'))[:12]} is written there.",
             )
         return manifest
-
-
-def open_manifest(dataset: Path) -> DatasetManifest:
-    """`DatasetManifest.load`."""
-    return DatasetManifest.load(dataset)
