@@ -31,7 +31,6 @@ class ReasonCode(StrEnum):
     NON_FINITE_AUDIO = "non_finite_audio"
     TOO_LONG = "too_long"
     TOO_SHORT = "too_short"
-    DECODER_FAILED = "decoder_failed"
     MISSING_TEXT = "missing_text"
     TEXT_EMPTY = "text_empty"
     TEXT_TOO_LONG = "text_too_long"
@@ -87,10 +86,6 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ),
     ReasonCode.TOO_LONG: Explanation("The recording is longer than `decode.max_duration_s`.", "Cut it into utterances, or raise the limit."),
     ReasonCode.TOO_SHORT: Explanation("The recording is shorter than `decode.min_duration_s`.", "Remove it, or lower the limit."),
-    ReasonCode.DECODER_FAILED: Explanation(
-        "The decoder crashed, hung or ran out of memory on this file; it ran in a child process, so nothing else was lost.",
-        "Convert the file with ffmpeg or sox and try again.",
-    ),
     ReasonCode.MISSING_TEXT: Explanation("The recording has no transcript.", "Put the text beside the recording or name it in the corpus table."),
     ReasonCode.TEXT_EMPTY: Explanation("The transcript is empty, or nothing speakable is left of it.", "Write what is said in the recording."),
     ReasonCode.TEXT_TOO_LONG: Explanation("The transcript is longer than `phonemize.max_characters`.", "Cut the recording into utterances."),
@@ -101,7 +96,7 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
         "The phonemizer has no such language.", "Use a BCP 47 tag such as en-us or de; `valle doctor` lists what is installed."
     ),
     ReasonCode.DUPLICATE_ID: Explanation("Two files would get the same utterance id.", "Rename one of the two paths in the message."),
-    ReasonCode.DUPLICATE_AUDIO: Explanation("The same recording occurs twice under two names.", "Remove one, or set `corpus.duplicate_audio: keep`."),
+    ReasonCode.DUPLICATE_AUDIO: Explanation("The same recording occurs twice under two names.", "Remove one, or set `duplicate_audio: keep`."),
     ReasonCode.UNMATCHED_PATH: Explanation("A path does not fit the corpus pattern.", "Change `corpus.pattern`, or move the file."),
     ReasonCode.CODE_OUT_OF_RANGE: Explanation(
         "A code is not below the codebook size of the codec.", "The data was written by another codec or is damaged: prepare it again."

@@ -9,7 +9,7 @@ import pytest
 import soundfile
 
 from tests.toy_codec import FRAME, ToyCodec
-from valle_data.audio import AudioLimits
+from valle_data.audio import AudioLimits, probe
 from valle_data.config import Config
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Utterance
@@ -84,6 +84,14 @@ def test_decode_resamples_and_scores(tmp_path: Path, tools: Tools) -> None:
     kept = result.kept[0]
     assert kept.waveform is not None and len(kept.waveform) == RATE and kept.duration_s == 1.0
     assert kept.quality["rms_dbfs"] == pytest.approx(-9.03, abs=0.05) and kept.quality["peak_dbfs"] == pytest.approx(-6.02, abs=0.5)
+
+
+def test_a_wav_of_chunks_without_end_is_refused_before_it_is_walked(tmp_path: Path) -> None:
+    path = tmp_path / "zeros.wav"
+    path.write_bytes(b"RIFF\x00\x00\x00\x00WAVE" + bytes(100_000))
+    with pytest.raises(InputError, match="data chunk is behind 1000 others") as caught:
+        probe(str(path), AudioLimits())
+    assert caught.value.reason is ReasonCode.BAD_HEADER
 
 
 def test_levels_match_their_definition() -> None:

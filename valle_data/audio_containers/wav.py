@@ -8,6 +8,8 @@ from valle_data.audio_containers.base import Container, Declared, bad_header, tr
 
 UNBELIEVABLE_BYTES = 1 << 31
 """A declared size from here on that the file does not have is a lie or a writer's placeholder rather than a cut."""
+MAX_CHUNKS = 1000
+"""Ahead of the samples. Without an end to the search, megabytes of zeros are millions of empty chunks."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,9 @@ def _parse_wav(file: BinaryIO, size: int) -> _Wav:
     riff = file.read(12)
     riff_bytes = struct.unpack("<I", riff[4:8])[0]
     position, fmt, data_bytes_64 = 12, None, None
-    while position + 8 <= size:
+    for _ in range(MAX_CHUNKS):
+        if position + 8 > size:
+            break
         file.seek(position)
         name, length = struct.unpack("<4sI", file.read(8))
         if name == b"ds64" and length >= 16:
@@ -50,6 +54,8 @@ def _parse_wav(file: BinaryIO, size: int) -> _Wav:
             data_bytes = data_bytes_64 if length == 0xFFFFFFFF and data_bytes_64 is not None else length
             return _Wav(*fmt, riff_bytes=riff_bytes, data_start=position + 8, data_bytes=data_bytes)
         position += 8 + length + length % 2
+    else:
+        raise bad_header("data chunk", f"behind {MAX_CHUNKS} others", "a recording describes itself in a few")
     if position > size or fmt is None or size < riff_bytes + 8:
         raise truncated("a data chunk", f"{size} bytes that end before it")
     raise bad_header("data chunk", "missing", "a WAV file without samples says nothing")

@@ -28,7 +28,6 @@ class DecodeStage(Stage):
             ReasonCode.NON_FINITE_AUDIO,
             ReasonCode.TOO_LONG,
             ReasonCode.TOO_SHORT,
-            ReasonCode.DECODER_FAILED,
         }
     )
 

@@ -19,7 +19,6 @@ class PhonemizeStage(Stage):
         {
             ReasonCode.TEXT_EMPTY,
             ReasonCode.TEXT_TOO_LONG,
-            ReasonCode.TEXT_NOT_UTF8,
             ReasonCode.TEXT_MARKUP,
             ReasonCode.TEXT_UNSPEAKABLE,
             ReasonCode.UNKNOWN_LANGUAGE,

@@ -60,7 +60,7 @@ def _json_rows(content: str) -> Iterator[tuple[int, Any]]:
         if text.strip():
             try:
                 yield line, json.loads(text)
-            except (json.JSONDecodeError, RecursionError) as error:
+            except (ValueError, RecursionError) as error:  # ValueError: also a number of thousands of digits
                 yield line, f"is not JSON: {error}"
 
 
@@ -90,6 +90,10 @@ def _row(place: str, values: Any) -> Row:
         raise _bad("has no `path`")
     if texts["path"].startswith("/") or ".." in texts["path"].split("/") or "\0" in texts["path"]:
         raise _bad(f"has the path {texts['path']!r}; paths are relative to `corpus.root` and stay below it")
+    extra = {name: str(value) for name, value in values.items() if name not in COLUMNS and value is not None}
+    for name, value in {"path": texts["path"], **extra}.items():
+        if not (_is_writable(name) and _is_writable(value)):
+            raise _bad(f"has {name!a} = {value[:40]!a} with half a character (a lone surrogate), which no file can hold")
     if "text" not in texts:
         raise InputError(ReasonCode.MISSING_TEXT, f"The row of {texts['path']!r} has no `text`.")
     for name in ("text", "speaker", "group", "language"):
@@ -101,9 +105,18 @@ def _row(place: str, values: Any) -> Row:
         start_s=_seconds("start_s", values.get("start_s")) or 0.0,
         duration_s=_seconds("duration_s", values.get("duration_s")),
         channel=None if channel is None else _channel(channel),
-        extra={name: str(value) for name, value in values.items() if name not in COLUMNS and value is not None},
+        extra=extra,
         **texts,
     )
+
+
+def _is_writable(text: str) -> bool:
+    """Whether the text is Unicode, save for escaped bytes of a file name."""
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _bad(what: str) -> InputError:
