@@ -4,6 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import io
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ import soundfile
 import xxhash
 from numpy.typing import NDArray
 
-from valle_data.audio import AudioLimits, read_audio
+from valle_data.audio import AudioLimits, probe, read_audio
 from valle_data.codecs import CODECS
 from valle_data.codecs.base import Codec
 from valle_data.errors import EnvironmentProblem, InputError, UsageError
@@ -30,6 +31,7 @@ AUDIO = "audio"
 NUM_SAMPLES = 12
 SHORTEST_S, LONGEST_S = 1.0, 15.0
 MAX_SAMPLE_RATE_HZ = 48_000
+AT_THE_END_S = 0.001
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def choose_rows(rows: pa.Table, seed: int, num: int = NUM_SAMPLES) -> list[int]:
     candidates = np.random.default_rng(seed).permutation(listenable if len(listenable) else rows.num_rows)
     if not len(candidates):
         return []
-    speakers = rows["speaker"].combine_chunks().dictionary_encode().indices.to_numpy()[candidates]
+    people = pc.binary_join_element_wise(rows["group"], rows["speaker"], "\0").combine_chunks()
+    speakers = people.dictionary_encode().indices.to_numpy()[candidates]
     order = np.argsort(speakers, kind="stable")
     starts = np.searchsorted(speakers[order], speakers[order], side="left")
     turn = np.empty(len(candidates), dtype=np.int64)
@@ -127,12 +130,17 @@ def remove_stale(report: Path, samples: Sequence[Sample]) -> None:
 
 def _original(report: Path, row: dict[str, Any], manifest: DatasetManifest) -> Player:
     rate = min(row["sample_rate_hz"], MAX_SAMPLE_RATE_HZ)
-    duration_s = row["end_s"] - row["start_s"]
-    ref = AudioRef(row["source_uri"], row["start_s"], duration_s if row["start_s"] else None, row["channel"])
+    duration_s, limits = row["end_s"] - row["start_s"], AudioLimits(**manifest.stages.get("decode", {}))
+    if not os.path.isabs(row["source_uri"]) and not os.path.exists(row["source_uri"]):
+        where = "It is relative to the folder in which `valle prepare` ran; run `valle metadata` there to hear it."
+        return Player(None, f"There is no {row['source_uri']!r} here. {where}")
     try:
-        waveform = read_audio(ref, rate, AudioLimits(**manifest.stages.get("decode", {})))
+        rest_s = probe(row["source_uri"], limits).duration_s - row["start_s"]
         if xxhash.xxh3_128_hexdigest(files.read(Path(row["source_uri"]))) != row["source_digest"]:
             return Player(None, "The recording has changed since it was prepared.")
+        # Up to the end is asked for as such: a duration rounded at the codec's rate may lie a sample beyond it.
+        ref = AudioRef(row["source_uri"], row["start_s"], None if abs(rest_s - duration_s) < AT_THE_END_S else duration_s, row["channel"])
+        waveform = read_audio(ref, rate, limits)
     except InputError as error:
         return Player(None, f"The recording cannot be read: {error}")
     return _player(report, f"{row['utt_id']}.recording.flac", waveform[: round(duration_s * rate)], rate)

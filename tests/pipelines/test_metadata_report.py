@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -154,6 +155,47 @@ def test_recordings_that_are_gone_or_changed_are_said_to_be(tmp_path: Path) -> N
     assert "The recording cannot be read: not_audio" in page.text and "The recording has changed since it was prepared." in page.text
 
 
+def test_stretches_are_heard_and_nothing_else(tmp_path: Path) -> None:
+    """The first, a middle and the last stretch of a recording that as a whole is longer than a stretch may be; the last one ends half a sample late."""
+    codec, path, dataset = ToyCodec(ToyCodec.Config()), tmp_path / "long.flac", make(tmp_path / "set", tmp_path / "corpus", num_speakers=0)
+    recording = 0.4 * np.sin(np.arange(4 * RATE_HZ) * 0.05)
+    soundfile.write(path, recording, RATE_HZ, subtype="PCM_16")
+    manifest = DatasetManifest.load(dataset)
+    replace(manifest, stages={"decode": {"max_duration_s": 2.0}}).save(dataset)
+    digest, utterances = xxhash.xxh3_128_hexdigest(path.read_bytes()), []
+    stretches = {"first": (0.0, 1.25), "middle": (1.25, 1.0), "last": (2.5, 1.5 + 0.6 / RATE_HZ)}
+    for name, (start_s, duration_s) in stretches.items():
+        utterance = Utterance(name, AudioRef(str(path), start_s, duration_s), "one", "s", "g", "en-us")
+        codes = codec.encode([np.zeros(round(duration_s * 24000), dtype=np.float32)])[0]
+        utterances.append(CodedUtterance(utterance, ("w",), codes, duration_s, digest, "one", {}, RATE_HZ))
+    commit_part(dataset, identity(1), utterances, [], TarShard())
+    page, _ = report(dataset)
+    assert "cannot be read" not in page.text
+    whole, _ = soundfile.read(path, dtype="int16")
+    for name, (start_s, duration_s) in stretches.items():
+        heard, _ = soundfile.read(dataset / "metadata" / "report" / "audio" / f"{name}.recording.flac", dtype="int16")
+        start = round(start_s * RATE_HZ)
+        np.testing.assert_array_equal(heard, whole[start : start + int(duration_s * RATE_HZ)])
+
+
+def test_relative_paths_are_found_from_where_they_count_and_explained_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    dataset = make(tmp_path / "set", Path("corpus"))
+    page, _ = report(dataset)
+    assert len(page.values("audio", "src")) == 8
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    page, _ = report(dataset)
+    assert len(page.values("audio", "src")) == 4
+    assert page.text.count("It is relative to the folder in which `valle prepare` ran; run `valle metadata` there to hear it.") == 4
+    assert "There is no 'corpus/0.wav' here." in page.text and str(tmp_path) not in page.text
+
+
+def test_one_name_in_two_groups_is_two_speakers_to_listen_to() -> None:
+    rows = pa.table({"group": ["a"] * 30 + ["b"], "speaker": ["01"] * 31, "duration_s": pa.array([2.0] * 31, pa.float32())})
+    assert all(30 in choose_rows(rows, seed) for seed in range(5))
+
+
 def test_another_codec_is_named_instead_of_being_played(tmp_path: Path) -> None:
     dataset = make(tmp_path / "set", tmp_path / "corpus")
     manifest = json.loads((dataset / "dataset.json").read_text())
@@ -184,7 +226,7 @@ def test_an_empty_data_set_has_a_report(tmp_path: Path) -> None:
 @pytest.mark.parametrize("num_speakers", [1, 5, 12, 30])
 def test_samples_are_spread_over_speakers(num_speakers: int) -> None:
     names = [f"s{index * index % num_speakers}" if index % 3 else "s0" for index in range(200)]
-    rows = pa.table({"speaker": names, "duration_s": pa.array([0.5 if index == 7 else 3.0 for index in range(200)], pa.float32())})
+    rows = pa.table({"group": ["g"] * 200, "speaker": names, "duration_s": pa.array([0.5 if index == 7 else 3.0 for index in range(200)], pa.float32())})
     chosen = choose_rows(rows, 0)
     counts = [sum(names[row] == name for row in chosen) for name in set(names)]
     assert len(set(chosen)) == 12 == sum(counts) and 7 not in chosen
@@ -193,7 +235,7 @@ def test_samples_are_spread_over_speakers(num_speakers: int) -> None:
 
 
 def test_only_short_utterances_are_still_played() -> None:
-    assert choose_rows(pa.table({"speaker": ["a", "b"], "duration_s": pa.array([0.2, 0.3], pa.float32())}), 0) == [0, 1]
+    assert choose_rows(pa.table({"group": ["g", "g"], "speaker": ["a", "b"], "duration_s": pa.array([0.2, 0.3], pa.float32())}), 0) == [0, 1]
 
 
 @pytest.mark.parametrize("num", [1, 2, 50, 5000])
