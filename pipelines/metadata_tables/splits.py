@@ -1,7 +1,8 @@
 """Training and validation: which utterances are kept apart.
 
-Whether a key (an utterance or a speaker) is for validation depends on a hash of the seed and the key alone, so adding data moves nobody. The one choice that
-depends on the others - the key that is forced into a split that would be empty - is kept by reading the splits made before.
+Whether a key (a recording or a speaker) is for validation depends on a hash of the seed and the key alone, so adding data moves nobody. The one choice that
+depends on the others - the key that is forced into a split that would be empty - is kept by reading the splits made before. The key of an utterance is what was
+recorded, not its name: copies of one recording are on the same side, so that none is validated on what it was trained on.
 """
 
 import json
@@ -19,10 +20,12 @@ from valle_data.shards import files
 from valle_data.shards.index import decode_table
 
 TRAIN, VALIDATION = "train", "validation"
+SEPARATOR = "\0"
 SPLIT_SCHEMA = pa.schema(
     [pa.field("utt_id", pa.string(), nullable=False), pa.field("split", pa.string(), nullable=False), pa.field("rule", pa.string(), nullable=False)]
 )
-KEY_COLUMNS = {"utterance": "utt_id", "speaker": "speaker"}
+KEY_COLUMNS = {"utterance": (("source_digest", "start_s", "end_s"), ("utt_id",)), "speaker": (("group", "speaker"),)}
+"""What a key is made of, by `split_by`: the first choice whose columns are there. A speaker is a person, so the same name in two groups is two."""
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,15 @@ def load_splits(path: Path) -> pa.Table:
 
 
 def make_splits(rows: pa.Table, rule: SplitRule, earlier: pa.Table) -> Splits:
-    """Assign each of `rows` (columns `utt_id`, `speaker`). What `earlier` assigned by the same rule stays where it is.
+    """Assign each of `rows` (columns `utt_id` and those of `KEY_COLUMNS`). What `earlier` assigned by the same rule stays where it is.
 
     With two keys or more (and a fraction above 0) each split has at least one. Raises UsageError when speakers are to be kept apart and there is only one.
     """
     before = dict(zip(earlier["utt_id"].to_pylist(), earlier["split"].to_pylist(), strict=True))
-    keys = rows[KEY_COLUMNS[rule.split_by]].to_pylist()
+    keys = _keys(rows, rule)
     if rule.split_by == "speaker" and rule.validation_fraction and len(keys) > 1 and len(set(keys)) == 1:
-        raise UsageError(f"Splitting by speaker needs two speakers, this data set has one ({keys[0]!r}). Use --split-by utterance, or --validation-fraction 0.")
+        name = keys[0].replace(SEPARATOR, "/")
+        raise UsageError(f"Splitting by speaker needs two speakers, this data set has one ({name!r}). Use --split-by utterance, or --validation-fraction 0.")
     utterances = rows["utt_id"].to_pylist()
     known: dict[str, bool] = {}
     if set(earlier["rule"].to_pylist()) == {str(rule)}:
@@ -92,6 +96,12 @@ def make_splits(rows: pa.Table, rule: SplitRule, earlier: pa.Table) -> Splits:
     assigned = np.fromiter((chosen[key] for key in keys), dtype=np.bool_, count=len(keys))
     moved = sum((before.get(utterance, now) == VALIDATION) != (now == VALIDATION) for utterance, now in _named(utterances, assigned))
     return Splits(assigned, moved)
+
+
+def _keys(rows: pa.Table, rule: SplitRule) -> list[str]:
+    """What is never divided, for every row."""
+    columns = next(names for names in KEY_COLUMNS[rule.split_by] if set(names) <= set(rows.column_names))
+    return [SEPARATOR.join(map(str, parts)) for parts in zip(*(rows[name].to_pylist() for name in columns), strict=True)]
 
 
 def _named(utterances: list[str], is_validation: NDArray[np.bool_]) -> list[tuple[str, str]]:

@@ -191,7 +191,7 @@ def test_a_folder_that_another_run_holds_is_refused(dataset: Path) -> None:
 
 
 def test_splitting_one_speaker_by_speaker_is_refused_with_the_way_out(dataset: Path) -> None:
-    with pytest.raises(UsageError, match=r"needs two speakers, this data set has one \('s'\). Use --split-by utterance"):
+    with pytest.raises(UsageError, match=r"needs two speakers, this data set has one \('g/s'\). Use --split-by utterance"):
         run(dataset, split_by="speaker")
 
 

@@ -11,8 +11,19 @@ from valle_data.errors import UsageError
 NONE_BEFORE = SPLIT_SCHEMA.empty_table()
 
 
-def rows(num: int, num_speakers: int = 5) -> pa.Table:
-    return pa.table({"utt_id": [f"u{index}" for index in range(num)], "speaker": [f"s{index % num_speakers}" for index in range(num)]})
+def rows(num: int, num_speakers: int = 5, copies: int = 1) -> pa.Table:
+    """`copies` utterances of each recording, far from each other and of other speakers."""
+    recordings = [index % -(-num // copies) for index in range(num)]
+    return pa.table(
+        {
+            "utt_id": [f"u{index}" for index in range(num)],
+            "group": ["g"] * num,
+            "speaker": [f"s{index % num_speakers}" for index in range(num)],
+            "source_digest": [f"{recording // 2:032x}" for recording in recordings],
+            "start_s": pa.array([float(recording % 2) for recording in recordings], pa.float64()),
+            "end_s": pa.array([recording % 2 + 1.5 for recording in recordings], pa.float64()),
+        }
+    )
 
 
 def assignment(table: pa.Table, rule: SplitRule, earlier: pa.Table = NONE_BEFORE) -> dict[str, bool]:
@@ -88,3 +99,36 @@ def test_a_share_that_cannot_be(fraction: float) -> None:
 def test_an_unknown_way_to_split() -> None:
     with pytest.raises(UsageError, match="by utterance or speaker, not by 'group'"):
         SplitRule("group", 0, 0.1)
+
+
+@pytest.mark.parametrize("num", [2, 3, 200])
+def test_copies_of_a_recording_are_on_one_side(num: int) -> None:
+    """Also those that come later; stretches of one recording are drawn apart, each as a recording of its own."""
+    rule, table = SplitRule("utterance", 0, 0.3), rows(2 * num, num_speakers=7, copies=2)
+    first = make_splits(table.slice(0, num), rule, NONE_BEFORE)
+    both = make_splits(table, rule, first.table(table.slice(0, num), rule))
+    assert both.is_validation.tolist() == first.is_validation.tolist() * 2 and both.num_moved == 0
+    assert 0 < sum(first.is_validation) < num
+    if num == 200:
+        assert any(first.is_validation[::2] != first.is_validation[1::2])
+
+
+def test_copies_that_an_earlier_version_divided_come_together() -> None:
+    rule, table = SplitRule("utterance", 0, 0.3), rows(40, copies=2)
+    divided = make_splits(rows(40), rule, NONE_BEFORE)
+    again = make_splits(table, rule, divided.table(table, rule))
+    assert again.is_validation[:20].tolist() == again.is_validation[20:].tolist()
+    assert again.num_moved == sum(divided.is_validation[:20] != divided.is_validation[20:])
+
+
+def test_a_recording_and_its_copy_alone_are_for_training() -> None:
+    assert not any(make_splits(rows(2, copies=2), SplitRule("utterance", 0, 0.5), NONE_BEFORE).is_validation)
+
+
+def test_one_name_in_two_groups_is_two_speakers() -> None:
+    rule, table = SplitRule("speaker", 0, 0.5), rows(40, num_speakers=1)
+    with pytest.raises(UsageError, match="needs two speakers, this data set has one \\('g/s0'\\)"):
+        make_splits(table, rule, NONE_BEFORE)
+    groups = [f"g{index % 2}" for index in range(40)]
+    splits = make_splits(table.set_column(1, "group", pa.array(groups)), rule, NONE_BEFORE)
+    assert len(set(zip(groups, splits.is_validation.tolist(), strict=True))) == 2 and sum(splits.is_validation) == 20
