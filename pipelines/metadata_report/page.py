@@ -12,7 +12,7 @@ from pipelines.metadata_report.html import Markup, amount_of_time, number, style
 from pipelines.metadata_report.samples import Player, Sample, SampleSet, remove_stale, write_samples
 from pipelines.metadata_tables.statistics import Statistics
 from valle_data.errors import EXPLANATIONS, ReasonCode
-from valle_data.shards import files
+from valle_data import files
 from valle_data.shards.commit import CommitRecord
 
 PAGE = "index.html"

@@ -17,12 +17,12 @@ import soundfile
 import xxhash
 from numpy.typing import NDArray
 
+from valle_data import files
 from valle_data.audio import AudioLimits, probe, read_audio
 from valle_data.codecs import CODECS
 from valle_data.codecs.base import Codec
 from valle_data.errors import EnvironmentProblem, InputError, UsageError
 from valle_data.records import AudioRef
-from valle_data.shards import files
 from valle_data.shards.commit import CommitRecord, read_part_index
 from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.tar import decode_codes, read_member

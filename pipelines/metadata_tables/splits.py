@@ -15,8 +15,8 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
+from valle_data import files
 from valle_data.errors import InputError, ReasonCode, UsageError
-from valle_data.shards import files
 from valle_data.shards.index import decode_table
 
 TRAIN, VALIDATION = "train", "validation"

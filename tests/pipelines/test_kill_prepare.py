@@ -18,7 +18,7 @@ from tests.prepare_driver import DELAY_S
 from tests.prepare_dummies import config, corpus, result, run
 from tests.toy_codec import ToyCodec
 from valle_data.errors import ExitCode
-from valle_data.shards import files
+from valle_data import files
 
 STEPS = ("open", "write", "fsync", "replace", "link", "unlink", "makedirs")
 
@@ -142,7 +142,7 @@ def test_a_polite_signal_stops_in_order_and_the_same_command_resumes(
     assert process.wait() == code
     psutil.wait_procs(children, timeout=20)
     assert not any(child.is_running() for child in children)
-    assert not (tmp_path / "set" / "prepare.lock").exists()
+    assert not (tmp_path / "set" / "valle.lock").exists()
     assert start(folder, tmp_path / "set", 1).wait() == ExitCode.DONE
     assert result(tmp_path / "set") == undisturbed
 

@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from valle_data.errors import InputError, ReasonCode
-from valle_data.shards import files
+from valle_data import files
 
-NAME = "prepare.lock"
+NAME = "valle.lock"
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ import pyarrow as pa
 
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
-from valle_data.shards import files
+from valle_data import files
 from valle_data.shards.index import decode_table, encode_table, printable
 
 FOLDER = "plan"
