@@ -89,14 +89,13 @@ def from_folder(folder: Path) -> Speak:
     return lambda item: Sound.read(folder / item.speaker / item.path.name)
 
 
-def synthesis(args: argparse.Namespace, items: Sequence[Item], enrolment: Sequence[Item]) -> Speak:
-    """Every text spoken by `--checkpoint`, prompted with the enrolment recordings of its voice in turn, one seed an item."""
-    voice = Voice.load(args.checkpoint)
+def synthesis(args: argparse.Namespace, voice: Voice, items: Sequence[Item], prompts_of_all: Sequence[Item]) -> Speak:
+    """Every text spoken by `voice`, prompted with recordings of the item's speaker in turn, one seed an item."""
     language = voice.language(None)
     turns: dict[str, int] = {}
     requests = []
     for seed, item in enumerate(items):
-        prompts = [i for i in enrolment if i.speaker == item.speaker]
+        prompts = [i for i in prompts_of_all if i.speaker == item.speaker]
         prompt = prompts[turns.get(item.speaker, 0) % len(prompts)]
         turns[item.speaker] = turns.get(item.speaker, 0) + 1
         said = [*voice.phones(prompt.text, language), *voice.word_boundary] if args.prompt_text else None
@@ -157,13 +156,15 @@ COLUMNS = (
 )
 
 
-def columns(args: argparse.Namespace, codec: Codec, items: Sequence[Item], enrolment: Sequence[Item]) -> dict[str, Speak]:
-    """What is compared, in order."""
+def columns(args: argparse.Namespace, voice: Voice | None, codec: Codec, items: Sequence[Item]) -> dict[str, Speak]:
+    """What is compared, in order. Prompts are none of the recordings that the speaker judge enrols."""
     chosen: dict[str, Speak] = {"recording": lambda item: Sound.read(item.path), "codec round trip": round_trip(codec)}
     if args.synthesis:
         chosen["synthesis"] = from_folder(args.synthesis)
-    if args.checkpoint:
-        chosen["synthesis"] = synthesis(args, items, enrolment)
+    if voice:
+        enrolled = {item.path for item in items_below(args.corpus / "train", ENROLMENT)}
+        prompts = [item for item in items_below(args.corpus / "train", 2 * ENROLMENT) if item.path not in enrolled]
+        chosen["synthesis"] = synthesis(args, voice, items, prompts)
     return chosen
 
 
@@ -176,13 +177,17 @@ def evaluate(args: argparse.Namespace, folder: Path) -> Table:
         items, hears = record_sentences(folder, args.utterances), GrammarJudge.of_sentences(SENTENCES)
     sounds = {speaker: [Sound.read(i.path) for i in enrolment if i.speaker == speaker] for speaker in sorted({i.speaker for i in enrolment})}
     knows = SpeakerJudge(sounds)
-    codec = CODECS.build(CODECS[args.codec].Config(weights=args.weights))
+    voice = Voice.load(args.checkpoint) if args.checkpoint else None
+    codec = voice.synthesizer.codec if voice else CODECS.build(CODECS[args.codec].Config(weights=args.weights))
     rows = []
-    for name, speak in columns(args, codec, items, enrolment).items():
+    for name, speak in columns(args, voice, codec, items).items():
         rows.append(row(name, judge(items, speak, hears, knows), knows))
         print("  ".join(rows[-1]), flush=True)
     seconds = float(np.sum([Sound.read(item.path).duration_s for item in items]))
-    return Table(f"{args.task}: {len(items)} utterances of {len(sounds)} voices, {seconds:.0f} s; codec {codec.spec}", COLUMNS, tuple(rows))
+    title = f"{args.task}: {len(items)} utterances of {len(sounds)} voices, {seconds:.0f} s; codec {codec.spec}"
+    if voice:
+        title += f"; {voice.checkpoint.name}, temperature {args.temperature:g}, top-p {args.top_p:g}"
+    return Table(title, COLUMNS, tuple(rows))
 
 
 def main() -> None:
@@ -191,7 +196,7 @@ def main() -> None:
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--utterances", type=int, default=30, help="of each voice")
     parser.add_argument("--codec", default="mini")
-    parser.add_argument("--weights", type=Path, help="of the codec; default: its own")
+    parser.add_argument("--weights", type=Path, help="of the codec, when there is no checkpoint; default: its own")
     parser.add_argument("--checkpoint", type=Path, help="a run or checkpoint of `valle train`")
     parser.add_argument("--prompt-text", action="store_true", help="tell the model what its prompt says")
     parser.add_argument("--temperature", type=float, default=0.7)

@@ -1,4 +1,4 @@
-"""The whole job on the digits in this folder: prepare, metadata, train, synth. Everything lands in `.demo/`; about six minutes on two cores.
+"""The whole job on the digits in this folder: prepare, metadata, train, synth. Everything lands in `.demo/`; a few minutes on two cores.
 
 python examples/demo.py            (or `make demo`, which also sets everything up)
 """
@@ -10,9 +10,9 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-OUT = Path(".demo")
+OUT = Path(".demo")  # like every path here, below ROOT
 VOICE = "slt"
-PROMPT = next(iter(sorted(Path("examples/digits/heldout", VOICE).glob("*.ogg"))))
+PROMPT = next(path.relative_to(ROOT) for path in sorted((ROOT / "examples/digits/heldout" / VOICE).glob("*.ogg")))
 TEXT = "three one four one five"
 
 STEPS = (
@@ -28,7 +28,7 @@ STEPS = (
 
 def main() -> int:
     begin = time.monotonic()
-    OUT.mkdir(exist_ok=True)
+    (ROOT / OUT).mkdir(exist_ok=True)
     for title, arguments in STEPS:
         print(f"\n== {title}\n$ valle {shlex.join(arguments)}", flush=True)
         code = subprocess.run([sys.executable, "-m", "pipelines", *arguments], cwd=ROOT, check=False).returncode

@@ -115,6 +115,7 @@ def train(
     config: ConfigFile,
     overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="RUN", help="Run folder. Default: runs/NAME-OF-CONFIG.")] = None,
+    take_over: Annotated[bool, typer.Option("--take-over", help="Remove the lock of a run that is gone.")] = False,
     json: Json = False,
     debug: Debug = False,
     log_file: LogFile = None,
@@ -126,7 +127,7 @@ def train(
         from pipelines.config_files import load
 
         settings = load(command.TrainConfig, config, overrides)
-        return command.run(settings, output=output or Path("runs", config.stem), console=console)
+        return command.run(settings, output=output or Path("runs", config.stem), console=console, take_over=take_over)
 
     return run_command("train", Reporting(json, debug, log_file), action)
 
@@ -228,10 +229,10 @@ def config_ls(json: Json = False, debug: Debug = False) -> int:
     return run_command("config ls", Reporting(json, debug, lines=False), action)
 
 
-@config_app.command("cp", epilog=example("valle config cp train/digits my-configs"))
+@config_app.command("cp", epilog=example("valle config cp train/digits my-voice.yaml"))
 def config_cp(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `valle config ls` prints it.")],
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Gets FOLDER/KIND/NAME.yaml and the files it builds on.")] = Path("configs"),
+    folder: Annotated[Path, typer.Argument(metavar="TO", help="A .yaml file, or a folder that gets KIND/NAME.yaml and the files it builds on.")] = Path("configs"),
     debug: Debug = False,
 ) -> int:
     """Copy a configuration, with its bases, to change it."""

@@ -72,10 +72,14 @@ def list_files(console: Console) -> ExitCode:
 
 
 def copy(name: str, destination: Path, console: Console) -> ExitCode:
-    """Copy a shipped configuration and its bases to `destination/kind/`; refuses to overwrite anything."""
+    """Copy a shipped configuration and its bases to `destination/kind/`, or one without bases to the file `destination`; overwrites nothing."""
     chain = base_chain(find(Path(name)))
     root = folder()
     copies = {path: destination / os.path.relpath(path, root if path.is_relative_to(root) else chain[0].parent) for path in chain}
+    if destination.suffix in (".yaml", ".yml"):
+        if len(chain) > 1:
+            raise UsageError(f"{name} builds on {chain[1].name}, so it needs a folder: `valle config cp {name} my-configs`.")
+        copies = {chain[0]: destination}
     outside = [path for path in copies if ".." in Path(os.path.relpath(path, root if path.is_relative_to(root) else chain[0].parent)).parts]
     if outside:
         raise UsageError(f"{chain[0]} builds on {outside[0]}, which lies outside its folder. Copy the two by hand.")

@@ -15,17 +15,19 @@ from valle_model.training.log import MetricsLog
 from valle_model.valle import Valle
 from valle_model.voice import load_codec
 
-PROMPT_S = 3.0
-
 
 class SampleMaker:
-    """Texts and prompts from the validation split. Writes `RUN/samples/step-.../N.wav`, and `recording-N.wav`, the codec's version of the real one, once."""
+    """Texts from the validation split, and prompts of at most `prompt_s` from other utterances of their speakers.
 
-    def __init__(self, run: Path, card: ModelCard, config: SamplesConfig, data: Dataset) -> None:
+    Writes `RUN/samples/step-.../N.wav`, and once `recording-N.wav`, the codec's version of the real recording.
+    """
+
+    def __init__(self, run: Path, card: ModelCard, config: SamplesConfig, data: Dataset, prompt_s: float) -> None:
         self._folder, self._card, self._data = run / "samples", card, data
         self._codec = load_codec(card)
+        self._prompt_frames = round(prompt_s * card.codec.frame_rate_hz)
         self._rows = choose_rows(data.columns.speaker, config.num)
-        sampling = SamplingConfig(temperature=config.temperature, top_k=config.top_k, seed=0)
+        sampling = SamplingConfig(temperature=config.temperature, top_p=config.top_p, seed=0)
         self._requests = [
             SynthesisRequest(
                 phones=data.phones(row).tolist(), language=data.language(row), prompt=self._prompt(row), sampling=sampling, max_duration_s=config.max_duration_s
@@ -35,7 +37,7 @@ class SampleMaker:
 
     def _prompt(self, row: int) -> np.ndarray | None:
         others = np.flatnonzero((self._data.columns.speaker == self._data.columns.speaker[row]) & (np.arange(len(self._data)) != row))
-        return self._data.codes(int(others[0]), 0, round(PROMPT_S * self._card.codec.frame_rate_hz)) if len(others) else None
+        return self._data.codes(int(others[0]), 0, self._prompt_frames) if len(others) else None
 
     def make(self, step: int, model: Valle, log: MetricsLog) -> None:
         """Speak every text with the model as it is."""

@@ -1,6 +1,7 @@
 """`valle synth`: texts and a voice -> wave files."""
 
 import json
+import math
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,10 +13,11 @@ from pydantic import ValidationError
 from pipelines.console import Console
 from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
 from valle_model.decoding.filters import SamplingConfig
-from valle_model.synthesis import SynthesisRequest, SynthesisResult, real_time_factor
+from valle_model.synthesis import CONTINUATION, SynthesisRequest, SynthesisResult, real_time_factor
 from valle_model.voice import Voice
 
 TOGETHER = 16  # texts that are spoken in one batch
+MAX_DURATION_S = 120.0  # of one text: keys and values of all of it are held in memory
 
 
 @dataclass(frozen=True)
@@ -43,18 +45,25 @@ def run(options: SynthOptions, console: Console) -> ExitCode:
     """Write one wave file a text, and beside it a `.json` with all options, so that it can be made again."""
     seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
     voice = Voice.load(options.checkpoint)
+    for problem in voice.passed_over:
+        console.warning(f"A newer checkpoint is not complete and was passed over: {problem}. Speaking with {voice.checkpoint.name}.")
     requests = make_requests(options, voice, seed)
     outputs = output_paths(options.output, len(options.texts))
     rows: list[list[str | float]] = []
     with console.progress(len(requests), "Speaking", "texts") as progress:
         for start in range(0, len(requests), TOGETHER):
             for place, result in enumerate(voice.synthesizer.synthesize(requests[start : start + TOGETHER]), start):
-                write(outputs[place], result, voice, {**asdict(options), "text": options.texts[place], "seed": seed})
+                if len(result.waveform):
+                    write(outputs[place], result, voice, {**asdict(options), "text": options.texts[place], "seed": seed})
                 rows.append(report_row(outputs[place], result, voice.card.codec.sample_rate_hz))
                 progress.advance(1)
     console.table("Spoken", ["file", "seconds", "ended by", "real-time factor"], rows)
+    silent = [text for text, row in zip(options.texts, rows, strict=True) if not row[1]]
     if any(row[2] == "max_frames" for row in rows):
         console.warning(f"Some speech was cut at {options.max_duration_s:g} s. Raise --max-duration, or try another --seed.")
+    if silent:
+        names = ", ".join(map(repr, silent[:5]))
+        raise InputError(ReasonCode.EMPTY_AUDIO, f"The model ended {len(silent)} of {len(rows)} texts before their first frame ({names}). Try another --seed.")
     console.result(
         {"files": [str(path) for path in outputs], "seed": seed, "checkpoint": str(voice.checkpoint)}, f"Seed {seed}, checkpoint {voice.checkpoint}."
     )
@@ -65,8 +74,14 @@ def make_requests(options: SynthOptions, voice: Voice, seed: int) -> list[Synthe
     """One request a text; every text has the same seed, so it sounds the same alone or among others."""
     if options.prompt_text is not None and options.prompt is None:
         raise UsageError("--prompt-text says what is spoken in the prompt, but there is no --prompt. Give the recording too.")
-    if options.max_duration_s <= 0:
-        raise UsageError(f"--max-duration is a number of seconds above 0, not {options.max_duration_s:g}.")
+    if not 0 < options.max_duration_s <= MAX_DURATION_S:
+        raise UsageError(f"--max-duration is a number of seconds above 0 and at most {MAX_DURATION_S:g}, not {options.max_duration_s:g}.")
+    if not math.isfinite(options.nar_temperature):
+        raise UsageError(f"--nar-temperature is a number from 0 up, not {options.nar_temperature:g}.")
+    if options.prompt_text is not None and CONTINUATION not in voice.card.tasks:
+        raise UsageError(
+            f"--prompt-text needs a model trained on the task {CONTINUATION}; this one was trained on {', '.join(voice.card.tasks)}. Leave it out."
+        )
     sampling = make_sampling(options, seed)
     language = voice.language(options.language)
     prompt = voice.encode_prompt(options.prompt) if options.prompt else None
@@ -112,8 +127,6 @@ def output_paths(output: Path, count: int) -> list[Path]:
 
 def write(path: Path, result: SynthesisResult, voice: Voice, options: dict[str, object]) -> None:
     """The wave file (16 bit) and its options."""
-    if not len(result.waveform):
-        raise InputError(ReasonCode.EMPTY_AUDIO, f"The model ended {options['text']!r} before its first frame. Try another --seed, or a prompt.")
     soundfile.write(path, np.clip(result.waveform, -1.0, 1.0), voice.card.codec.sample_rate_hz, subtype="PCM_16")
     del options["texts"]
     details = {**options, "checkpoint": str(voice.checkpoint), "stop_reason": result.stop_reason, "num_frames": int(result.codes.shape[1])}

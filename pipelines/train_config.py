@@ -16,8 +16,8 @@ class SamplesConfig(Config):
     """Speech made on the way, from texts of the validation split and prompts of the same speakers: `num` of them, each from another speaker if it can be."""
 
     num: int = Field(default=4, ge=1, le=64)
-    temperature: float = Field(default=0.8, ge=0)
-    top_k: NonNegativeInt = 20
+    temperature: float = Field(default=0.7, ge=0)
+    top_p: float = Field(default=0.9, gt=0, le=1)
     max_duration_s: float = Field(default=12.0, gt=0)
 
 

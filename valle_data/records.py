@@ -1,4 +1,4 @@
-"""The records that flow: Utterance -> CodedUtterance -> IndexRow -> Example -> Batch -> codes -> waveform.
+"""The records that flow: Utterance -> CodedUtterance -> shard and index row -> Example -> Batch -> codes -> waveform.
 
 Shape letters: B batch, S packed positions, Q RVQ levels, T frames, N waveform samples, V codebook size.
 """

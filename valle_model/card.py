@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from pydantic import ValidationError
+
 from valle_data.errors import InputError, ReasonCode
 from valle_data.ids import IdSpace
 from valle_data.records import CodecSpec
@@ -84,5 +86,10 @@ class ModelCard:
                 phonemizer_config=data["phonemizer_config"],
                 phonemizer_version=data["phonemizer_version"],
             )
+        except ValidationError as error:
+            wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise InputError(
+                ReasonCode.CHECKPOINT_MISMATCH, f"{path} describes a model that this version cannot build ({wrong}). Use the version that wrote it."
+            ) from None
         except (OSError, KeyError, TypeError, json.JSONDecodeError) as error:
             raise InputError(ReasonCode.BROKEN_CHECKPOINT, f"{path} cannot be read ({type(error).__name__}: {error}). Use another checkpoint.") from error

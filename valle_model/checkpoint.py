@@ -18,8 +18,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load, load_file, save
 from torch import Tensor, nn
 
+from valle_data import files
 from valle_data.errors import InputError, ReasonCode
-from valle_data.shards import files
 from valle_model.card import NAME as CARD
 from valle_model.card import ModelCard
 
@@ -47,11 +47,17 @@ class Found:
 
 
 def save_checkpoint(run: Path, step: int, checkpoint: Checkpoint) -> Path:
-    """Write `RUN/checkpoints/step-...`; a kill at any moment leaves either the whole folder or a temporary one that nobody reads."""
+    """Write `RUN/checkpoints/step-...`; a kill at any moment leaves either the whole folder or a temporary one that nobody reads.
+
+    A complete checkpoint of this step is left as it is; a broken one is replaced.
+    """
     parent = run / FOLDER
     target, temporary = parent / f"step-{step:09d}", parent / f".step-{step:09d}.tmp"
-    for leftover in (temporary, target):
-        shutil.rmtree(leftover, ignore_errors=True)
+    if target.exists():
+        if problem_of(target) is None:
+            return target
+        _remove(target)
+    shutil.rmtree(temporary, ignore_errors=True)
     files.make_folder(temporary)
     contents = {
         MODEL: save({name: tensor.contiguous() for name, tensor in checkpoint.model.items()}),
@@ -70,11 +76,27 @@ def save_checkpoint(run: Path, step: int, checkpoint: Checkpoint) -> Path:
 
 
 def keep_last(run: Path, num: int) -> None:
-    """Remove all but the newest `num` checkpoints."""
-    for folder in step_folders(run)[num:]:
-        # Without its manifest a half-removed folder is no checkpoint.
-        (folder / MANIFEST).unlink(missing_ok=True)
-        shutil.rmtree(folder)
+    """Remove all checkpoints older than the newest `num` complete ones."""
+    folders = step_folders(run)
+    complete = [folder for folder in folders if _is_whole(folder)]
+    for folder in folders:
+        if len(complete) >= num and folder.name < complete[num - 1].name:
+            _remove(folder)
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether every file of a checkpoint is there with its size; unlike `problem_of` this reads none of them."""
+    try:
+        listing = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))["files"]
+        return all((folder / name).stat().st_size == entry["bytes"] for name, entry in listing.items())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _remove(folder: Path) -> None:
+    # Without its manifest a half-removed folder is no checkpoint.
+    (folder / MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(folder)
 
 
 def step_folders(run: Path) -> list[Path]:
@@ -118,19 +140,27 @@ def find_newest(run: Path) -> Found:
     return Found(None, ())
 
 
-def resolve(path: Path) -> Path:
-    """The checkpoint folder that a user means by a run folder or a checkpoint folder."""
+@dataclass(frozen=True)
+class Chosen:
+    """A complete checkpoint, and newer broken ones that were passed over, with the reason."""
+
+    folder: Path
+    broken: tuple[str, ...] = ()
+
+
+def resolve(path: Path) -> Chosen:
+    """The checkpoint that a user means by a run folder or a checkpoint folder."""
     if (path / MANIFEST).exists():
         problem = problem_of(path)
         if problem:
             raise InputError(ReasonCode.BROKEN_CHECKPOINT, f"{path} is damaged ({problem}). Choose another checkpoint of the run.")
-        return path
+        return Chosen(path)
     found = find_newest(path) if path.is_dir() else Found(None, ())
     if found.folder is None:
         raise InputError(
             ReasonCode.BROKEN_CHECKPOINT, f"{path} holds no checkpoint. Name a run folder of `valle train`, or one of its checkpoints/step-... folders."
         )
-    return found.folder
+    return Chosen(found.folder, found.broken)
 
 
 def load_weights(model: nn.Module, folder: Path) -> None:

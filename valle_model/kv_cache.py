@@ -65,6 +65,3 @@ class KVCache:
             room = rows.new_zeros(rows.shape[0], rows.shape[1], self.capacity, rows.shape[3])
             room[:, :, : rows.shape[2]] = rows
             store[layer] = room
-
-    def get_seq_length(self, *_unused: object) -> int:
-        return int(self.lengths.max()) if len(self.lengths) else 0

@@ -61,4 +61,4 @@ class DecodeLayout:
     mask: Tensor
 
 
-Layout = PackedLayout | DecodeLayout
+AttentionLayout = PackedLayout | DecodeLayout

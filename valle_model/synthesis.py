@@ -15,6 +15,8 @@ from valle_model.decoding.filters import SamplingConfig, make_generator
 from valle_model.decoding.parallel import decode_upper_levels
 from valle_model.valle import Valle
 
+IMITATION, CONTINUATION = "tts", "tts-c"
+
 
 @dataclass(frozen=True)
 class SynthesisRequest:
@@ -53,13 +55,13 @@ class Synthesizer:
         self.model, self.layout, self.codec = model.eval(), layout, codec
 
     def synthesize(self, requests: Sequence[SynthesisRequest]) -> list[SynthesisResult]:
-        """Speak all requests together; each sounds as it would alone."""
+        """Speak all requests together; each sounds as it would alone (but for rounding, which depends on how many there are)."""
         begin = time.monotonic()
         speeches = [self._speech(request) for request in requests]
         frame_rate_hz = self.codec.spec.frame_rate_hz
         decoded = decode_level_0(
             self.model,
-            [ArRequest(s, r.sampling, max(1, int(r.max_duration_s * frame_rate_hz))) for s, r in zip(speeches, requests, strict=True)],
+            [ArRequest(s, r.sampling, max(1, round(r.max_duration_s * frame_rate_hz))) for s, r in zip(speeches, requests, strict=True)],
             self.layout,
         )
         spoken = [place for place, result in enumerate(decoded) if len(result.codes)]
@@ -94,7 +96,7 @@ class Synthesizer:
         known = request.prompt_phones
         phones = [*(known if known is not None else ()), *request.phones]
         return Speech(
-            task="tts" if known is None else "tts-c",
+            task=IMITATION if known is None else CONTINUATION,
             level=0,
             language=request.language,
             phones=np.array(phones, dtype=np.int64),

@@ -15,7 +15,7 @@ from valle_data.ids import IdSpace
 from valle_model.architectures import ARCHITECTURES
 from valle_model.architectures.base import Backbone
 from valle_model.kv_cache import KVCache
-from valle_model.layout import Layout, PackedLayout
+from valle_model.layout import AttentionLayout, PackedLayout
 from valle_model.loss import LossResult, cross_entropy_by_head
 from valle_model.tensors import TensorBatch
 
@@ -43,7 +43,7 @@ class Valle(nn.Module):
     def num_parameters(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
 
-    def hidden(self, ids: Tensor, bag_starts: Tensor, times: Tensor, layout: Layout, cache: KVCache | None = None) -> Tensor:
+    def hidden(self, ids: Tensor, bag_starts: Tensor, times: Tensor, layout: AttentionLayout, cache: KVCache | None = None) -> Tensor:
         """Ids `[M]` of S bags -> hidden states `[S, D]`: packed documents, or one new position of each of S requests."""
         embedded = self.embedding(ids, bag_starts)
         if isinstance(layout, PackedLayout):

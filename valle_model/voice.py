@@ -16,7 +16,7 @@ from valle_data.text.normalize import normalize
 from valle_data.text.phonemizers import PHONEMIZERS
 from valle_data.text.phonemizers.base import WORD_BOUNDARY, Phonemizer
 from valle_model.card import ModelCard
-from valle_model.checkpoint import load_weights, resolve
+from valle_model.checkpoint import Chosen, load_weights, resolve
 from valle_model.device import pick_device
 from valle_model.synthesis import Synthesizer
 
@@ -49,17 +49,18 @@ def load_phonemizer(card: ModelCard) -> Phonemizer:
 class Voice:
     """See the module."""
 
-    def __init__(self, card: ModelCard, synthesizer: Synthesizer, phonemizer: Phonemizer, checkpoint: Path) -> None:
-        self.card, self.synthesizer, self.phonemizer, self.checkpoint = card, synthesizer, phonemizer, checkpoint
+    def __init__(self, card: ModelCard, synthesizer: Synthesizer, phonemizer: Phonemizer, chosen: Chosen) -> None:
+        self.card, self.synthesizer, self.phonemizer = card, synthesizer, phonemizer
+        self.checkpoint, self.passed_over = chosen.folder, chosen.broken
 
     @classmethod
     def load(cls, path: Path, device: str = "auto") -> Self:
         """From a run folder (its newest complete checkpoint) or one checkpoint folder."""
-        folder = resolve(path)
-        card = ModelCard.load(folder)
+        chosen = resolve(path)
+        card = ModelCard.load(chosen.folder)
         model = card.build()
-        load_weights(model, folder)
-        return cls(card, Synthesizer(model.to(pick_device(device)), card.layout, load_codec(card)), load_phonemizer(card), folder)
+        load_weights(model, chosen.folder)
+        return cls(card, Synthesizer(model.to(pick_device(device)), card.layout, load_codec(card)), load_phonemizer(card), chosen)
 
     def language(self, wanted: str | None) -> str:
         """`wanted`, if the model knows it; none means the first language of the model."""

@@ -1,8 +1,9 @@
-"""Train the mini codec on a folder of recordings and write `weights.safetensors`.
+"""Train the mini codec on a folder of mono wav recordings and write `weights.safetensors`.
 
     python -m pipelines.codec_training data/sentences -o runs/codec --minutes 60
 
-Two hours of speech and an hour on two CPU cores gave the weights in `valle_data/codecs/mini` (docs/benchmarks/mini_codec.md).
+Two hours of speech and an hour on two CPU cores gave the weights in `valle_data/codecs/mini` (docs/benchmarks/mini_codec.md). The
+learning rate follows the clock, so a run fits its time on any machine, but is not repeated bit for bit by its seed.
 """
 
 import argparse
@@ -84,7 +85,8 @@ def train(args: argparse.Namespace) -> None:
             else:
                 if step == args.unquantised:
                     learner.start(collect_latents(network, crops))
-                quantized = learner.quantize(latent)
+                with torch.autocast("cpu", enabled=False):  # nearest codes are found in full precision
+                    quantized = learner.quantize(latent)
                 latent, commitment = quantized.latent, quantized.commitment
             decoded = network.synthesise(latent)
         spectral = loss_of(decoded.float(), waveform)

@@ -39,7 +39,7 @@ def test_what_is_saved_is_what_is_loaded(tmp_path: Path) -> None:
     net = model(seed=99)
     load_weights(net, folder)
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), model(seed=7).state_dict().values(), strict=True))
-    assert resolve(tmp_path) == resolve(folder) == folder
+    assert resolve(tmp_path).folder == resolve(folder).folder == folder
 
 
 def test_weights_open_with_plain_safetensors(tmp_path: Path) -> None:
@@ -88,6 +88,34 @@ def test_a_killed_save_leaves_nothing_that_is_read(tmp_path: Path) -> None:
     assert find_newest(tmp_path).folder == folder
     sweep(tmp_path)
     assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+def test_a_complete_checkpoint_of_the_same_step_is_left_alone_and_a_broken_one_replaced(tmp_path: Path) -> None:
+    folder = save(tmp_path, 1)
+    before = (folder / "manifest.json").stat().st_ino
+    save(tmp_path, 1)
+    assert (folder / "manifest.json").stat().st_ino == before
+    (folder / MODEL).unlink()
+    save(tmp_path, 1)
+    assert find_newest(tmp_path).folder == folder
+
+
+def test_broken_checkpoints_do_not_push_out_complete_ones(tmp_path: Path) -> None:
+    folders = [save(tmp_path, step) for step in (1, 2, 3)]
+    (folders[2] / MODEL).unlink()
+    keep_last(tmp_path, 1)
+    assert step_folders(tmp_path) == [folders[2], folders[1]]
+    assert find_newest(tmp_path).folder == folders[1]
+
+
+def test_a_card_that_this_version_cannot_build_is_a_mismatch(tmp_path: Path) -> None:
+    folder = save(tmp_path, 1)
+    card = json.loads((folder / "model.json").read_text())
+    card["config"]["architecture"]["depht"] = 3
+    (folder / "model.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match=r"cannot build .*depht") as error:
+        ModelCard.load(folder)
+    assert error.value.reason is ReasonCode.CHECKPOINT_MISMATCH
 
 
 def test_keep_last_removes_the_oldest(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from tests.model.helpers import LAYOUT, draw, model
 from tests.model.test_checkpoint import CARD
@@ -52,6 +53,9 @@ class Batches:
     def state_dict(self) -> dict[str, Any]:
         return {"next": self.next_one}
 
+    def utterance_id(self, row: int) -> str:
+        return f"utterance-{row}"
+
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.next_one = state["next"]
 
@@ -84,7 +88,8 @@ def trainer(run: Path, source: Batches, loop: LoopConfig = LOOP, listener: Quiet
 
 
 def weights(engine: Engine) -> dict[str, torch.Tensor]:
-    return {**engine.model_state(), **engine.optimizer_state()}
+    """A copy: on a CPU the state of an engine shares memory with it."""
+    return {name: tensor.clone() for name, tensor in {**engine.model_state(), **engine.optimizer_state()}.items()}
 
 
 def assert_equal(a: Mapping[str, torch.Tensor], b: Mapping[str, torch.Tensor]) -> None:
@@ -117,6 +122,11 @@ def test_the_learning_rate_is_scaled() -> None:
     before = weights(still)
     still.step([batch(1)], 0.0)
     assert_equal(before, {name: tensor for name, tensor in weights(still).items() if name in before})
+    half, whole = engine(lr=1e-3), engine(lr=5e-4)
+    half.step([batch(1)], 0.5)
+    whole.step([batch(1)], 1.0)
+    assert_equal(weights(half), weights(whole))
+    assert not torch.equal(weights(half)["output.weight"], before["output.weight"])
 
 
 def test_training_learns(tmp_path: Path) -> None:
@@ -130,7 +140,7 @@ def test_training_learns(tmp_path: Path) -> None:
 def test_evaluation_changes_nothing() -> None:
     still = engine()
     still.step([batch(1)], 1.0)
-    before = {name: tensor.clone() for name, tensor in weights(still).items()}
+    before = weights(still)
     still.evaluate(batch(2))
     assert_equal(before, weights(still))
 
@@ -141,8 +151,10 @@ def test_a_non_finite_step_changes_nothing_and_names_its_rows(tmp_path: Path) ->
     run.train()
     one, two = (load_optimizer(tmp_path / "checkpoints" / f"step-{step:09d}") for step in (1, 2))
     assert_equal(one, two)
+    models = [load_file(tmp_path / "checkpoints" / f"step-{step:09d}" / "model.safetensors") for step in (1, 2)]
+    assert_equal(*models)
     report = json.loads((tmp_path / "non-finite-step-000000002.json").read_text())
-    assert report["rows"] == batch(2).rows.tolist()
+    assert [d["utterance"] for d in report["documents"]] == [f"utterance-{row}" for row in dict.fromkeys(batch(2).rows.tolist())]
     assert "Step 2 was skipped" in listener.events[0]
 
 
@@ -153,14 +165,18 @@ def test_too_many_non_finite_steps_stop_the_run(tmp_path: Path) -> None:
     assert error.value.reason is ReasonCode.NON_FINITE_LOSS
 
 
-@pytest.mark.parametrize("stop_at", [1, 3, 5, 7])
-def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(tmp_path: Path, stop_at: int) -> None:
-    whole = trainer(tmp_path / "whole", Batches(), validation=[batch(77)])
+@pytest.mark.parametrize(("stop_at", "precision", "accumulation"), [(1, "fp32", 1), (3, "fp32", 2), (5, "bf16", 1), (7, "bf16", 2)])
+def test_stopped_and_resumed_equals_undisturbed_bit_for_bit(
+    tmp_path: Path, stop_at: int, precision: str, accumulation: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"{__name__}.CONFIG", LocalEngine.Config.model_validate({"device": "cpu", "precision": precision}))
+    monkeypatch.setattr(f"{__name__}.LOOP", LOOP.model_copy(update={"accumulation": accumulation}))
+    whole = trainer(tmp_path / "whole", Batches(), LOOP, validation=[batch(77)])
     assert whole.train()
     run = tmp_path / "interrupted"
-    assert not trainer(run, Batches(), listener=Quiet(stop_at=stop_at), validation=[batch(77)]).train()
+    assert not trainer(run, Batches(), LOOP, Quiet(stop_at=stop_at), [batch(77)]).train()
     torch.manual_seed(123)
-    resumed = trainer(run, Batches(), validation=[batch(77)])
+    resumed = trainer(run, Batches(), LOOP, validation=[batch(77)])
     found = find_newest(run).folder
     assert found is not None and found.name == f"step-{stop_at:09d}"
     load_weights(resumed.engine.model, found)

@@ -1,6 +1,8 @@
 """`valle synth` through its command line, on a small model with random weights: every flag reaches the model."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +20,8 @@ from valle_model.valle import ModelConfig
 from valle_model.voice import Voice
 
 TEXT = "one two"
+# The defaults keep to likely codes; a random model wants all of them, or every flag finds the same few.
+BASE = ("--max-duration", "1.2", "--seed", "5", "--temperature", "1", "--top-p", "1")
 
 
 def make_card(languages: tuple[str, ...] = ("en-us", "de")) -> ModelCard:
@@ -37,14 +41,14 @@ def make_card(languages: tuple[str, ...] = ("en-us", "de")) -> ModelCard:
 
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run folder whose model is random but not indifferent: its logits are spread, and eight codes of level 0 stand out, so every filter matters."""
+    """A run folder whose model is random but not indifferent: its logits are spread, so every filter matters, and it hears the language."""
     run = tmp_path_factory.mktemp("run")
     torch.manual_seed(0)
     net = make_card().build()
     with torch.no_grad():
-        net.embedding.weight.mul_(10)
-        net.output.weight.mul_(2)
-        net.output.weight[:8].mul_(4)
+        net.embedding.weight.mul_(2)
+        net.embedding.weight[net.ids.language("en-us") : net.ids.language("de") + 1].mul_(10)
+        net.output.weight.mul_(8)
         net.output.weight[net.ids.stop] = 0
     save_checkpoint(run, 1, Checkpoint(make_card(), net.state_dict(), {}, {"step": 1}))
     return run
@@ -61,7 +65,7 @@ def synth(checkpoint: Path, folder: Path, *flags: str, text: str = TEXT) -> byte
     """The wave file that the command writes."""
     folder.mkdir(exist_ok=True, parents=True)
     out = folder / "out.wav"
-    assert main(["synth", text, "--checkpoint", str(checkpoint), "-o", str(out), "--max-duration", "1.2", "--seed", "5", *flags]) == 0
+    assert main(["synth", text, "--checkpoint", str(checkpoint), "-o", str(out), *BASE, *flags]) == 0
     return out.read_bytes()
 
 
@@ -94,8 +98,9 @@ def test_the_repetition_window_matters_to_the_penalty(checkpoint: Path, tmp_path
 
 
 def test_repetition_aware_sampling_breaks_up_repetition(checkpoint: Path, tmp_path: Path) -> None:
-    """Eight codes stand out, and with two to choose from they repeat."""
-    plain, aware = (synth(checkpoint, tmp_path / share, "--top-k", "2", "--repetition-threshold", share) for share in ("1", "0.1"))
+    """In a hundred frames of two choices each some code comes again; with a threshold of 0 that is drawn again from all codes."""
+    flags = ("--top-k", "2", "--max-duration", "4", "--repetition-window", "100", "--repetition-threshold")
+    plain, aware = (synth(checkpoint, tmp_path / share, *flags, share) for share in ("1", "0"))
     assert plain != aware
 
 
@@ -117,7 +122,7 @@ def test_several_texts_each_sound_as_alone_and_get_a_file(checkpoint: Path, tmp_
     lines = tmp_path / "texts.txt"
     lines.write_text("\n".join(texts) + "\n\n", encoding="utf-8")
     out = tmp_path / "all.wav"
-    assert main(["synth", "--checkpoint", str(checkpoint), "--text-file", str(lines), "-o", str(out), "--max-duration", "1.2", "--seed", "5"]) == 0
+    assert main(["synth", "--checkpoint", str(checkpoint), "--text-file", str(lines), "-o", str(out), *BASE]) == 0
     for place, text in enumerate(texts, 1):
         assert (tmp_path / f"all-{place:03d}.wav").read_bytes() == synth(checkpoint, tmp_path / f"alone{place}", text=text), text
 
@@ -143,6 +148,8 @@ def test_the_result_says_how_to_make_it_again(checkpoint: Path, tmp_path: Path, 
         (["--top-p", "0"], 2, "--top-p"),
         (["--repetition-penalty", "0.5"], 2, "--repetition-penalty"),
         (["--max-duration", "0"], 2, "--max-duration"),
+        (["--max-duration", "inf"], 2, "--max-duration"),
+        (["--nar-temperature", "nan"], 2, "--nar-temperature"),
         (["--prompt", "nowhere.wav"], 1, "not_audio"),
         (["-o", "out.mp3"], 2, ".wav"),
         (["-o", "no/such/folder/out.wav"], 2, "There is no folder"),
@@ -160,14 +167,44 @@ def test_a_text_that_says_nothing_is_refused(checkpoint: Path, tmp_path: Path, c
 
 
 def test_a_codec_that_is_not_the_models_own_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from dataclasses import replace
-
     card = make_card()
     other = replace(card, codec=replace(card.codec, weights_hash="0" * 64))
     save_checkpoint(tmp_path, 1, Checkpoint(other, other.build().state_dict(), {}, {"step": 1}))
     assert main(["synth", TEXT, "--checkpoint", str(tmp_path), "-o", str(tmp_path / "out.wav")]) == 1
     message = capsys.readouterr().err
     assert "dataset_mismatch" in message and "weights 000000000000" in message and card.codec.weights_hash[:12] in message
+
+
+def test_a_model_that_never_learnt_to_continue_refuses_a_prompt_text(prompt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card = replace(make_card(), tasks=("tts",))
+    save_checkpoint(tmp_path, 1, Checkpoint(card, card.build().state_dict(), {}, {"step": 1}))
+    arguments = ["synth", TEXT, "--checkpoint", str(tmp_path), "-o", str(tmp_path / "out.wav"), "--prompt", str(prompt)]
+    assert main([*arguments, "--prompt-text", "three"]) == 2
+    assert "needs a model trained on the task tts-c" in capsys.readouterr().err
+
+
+def test_a_newer_broken_checkpoint_is_named(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(checkpoint, run)
+    (run / "checkpoints/step-000000002").mkdir()
+    synth(run, tmp_path / "out")
+    assert "step-000000002" in capsys.readouterr().out
+
+
+def test_a_text_that_ends_at_once_does_not_stop_the_others(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card = make_card()
+    net = card.build()
+    with torch.no_grad():
+        net.output.weight.zero_()
+        net.output.weight[net.ids.stop] = 100 * net.backbone.model.norm.weight
+    save_checkpoint(tmp_path, 1, Checkpoint(card, net.state_dict(), {}, {"step": 1}))
+    lines = tmp_path / "texts.txt"
+    lines.write_text("one\ntwo\nthree\nfour\n", encoding="utf-8")
+    code = main(["synth", "--checkpoint", str(tmp_path), "--text-file", str(lines), "-o", str(tmp_path / "all.wav"), "--max-duration", "0.2", "--top-p", "1"])
+    spoken = len(list(tmp_path.glob("all-*.wav")))
+    assert code == (1 if spoken < 4 else 0)
+    if code:
+        assert f"{4 - spoken} of 4 texts" in capsys.readouterr().err
 
 
 def test_codes_are_the_same_in_any_company(checkpoint: Path) -> None:

@@ -165,7 +165,7 @@ class Plan:
     @cached_property
     def fingerprint(self) -> str:
         """Names corpus and configuration: a place means the same micro-batch only under the same two."""
-        config = hashlib.sha256(self.config.model_dump_json(exclude_defaults=True).encode()).hexdigest()
+        config = hashlib.sha256(self.config.model_dump_json().encode()).hexdigest()
         return f"{self.columns.fingerprint[:32]}-{config[:16]}"
 
     def block(self, number: int) -> Block:
@@ -205,7 +205,7 @@ class Plan:
             raise InputError(
                 ReasonCode.CHECKPOINT_MISMATCH,
                 f"This sampler state ({state['fingerprint']}) was saved with {what} than this run has ({self.fingerprint}): it would name other utterances. "
-                "Resume with what the run began with, or start a new run from its weights.",
+                "Resume with what the run began with, or start a new run in another folder.",
             )
         return Place(int(state["block"]), int(state["batch"]))
 

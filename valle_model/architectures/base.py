@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from valle_model.kv_cache import KVCache
-from valle_model.layout import Layout
+from valle_model.layout import AttentionLayout
 
 
 class Backbone(nn.Module, ABC):
@@ -17,5 +17,5 @@ class Backbone(nn.Module, ABC):
     num_layers: int
 
     @abstractmethod
-    def forward(self, embedded: Tensor, times: Tensor, layout: Layout, cache: KVCache | None = None) -> Tensor:
+    def forward(self, embedded: Tensor, times: Tensor, layout: AttentionLayout, cache: KVCache | None = None) -> Tensor:
         """`embedded` `[B, S, D]` (B = 1 when packed), `times` `[B, S]` in frames -> hidden states `[B, S, D]`, normalised."""

@@ -10,7 +10,7 @@ from valle_data.config import EntryConfig
 from valle_model.architectures.base import Backbone
 from valle_model.attention_backends import ATTENTION_BACKENDS, register
 from valle_model.kv_cache import KVCache
-from valle_model.layout import Layout
+from valle_model.layout import AttentionLayout
 
 
 class Llama(Backbone):
@@ -48,7 +48,7 @@ class Llama(Backbone):
         if config.gradient_checkpointing:
             self.model.gradient_checkpointing_enable()
 
-    def forward(self, embedded: Tensor, times: Tensor, layout: Layout, cache: KVCache | None = None) -> Tensor:
+    def forward(self, embedded: Tensor, times: Tensor, layout: AttentionLayout, cache: KVCache | None = None) -> Tensor:
         past: Any = cache
         output = self.model(inputs_embeds=embedded, position_ids=times, past_key_values=past, use_cache=False, layout=layout)
         return output.last_hidden_state

@@ -7,7 +7,7 @@ from transformers import AttentionInterface
 
 from valle_data.registry import Table
 from valle_model.attention_backends.base import AttentionBackend
-from valle_model.layout import Layout, PackedLayout
+from valle_model.layout import AttentionLayout, PackedLayout
 
 ATTENTION_BACKENDS = Table(
     "attention backend", {"sdpa": "valle_model.attention_backends.sdpa:SdpaAttention", "eager": "valle_model.attention_backends.eager:EagerAttention"}
@@ -19,7 +19,7 @@ def register(name: str) -> str:
     backend: AttentionBackend = ATTENTION_BACKENDS[name]()
 
     def attend(
-        _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: None, *, layout: Layout, scaling: float, **_unused: Any
+        _module: nn.Module, query: Tensor, key: Tensor, value: Tensor, _mask: None, *, layout: AttentionLayout, scaling: float, **_unused: Any
     ) -> tuple[Tensor, None]:
         if isinstance(layout, PackedLayout):
             out = backend.packed(query[0], key[0], value[0], layout, scaling)[None]

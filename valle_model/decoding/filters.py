@@ -86,16 +86,21 @@ def draw(logits: Tensor, generator: torch.Generator) -> int:
     return int(torch.minimum(torch.searchsorted(cumulative, position, right=True), last))
 
 
+def check_finite(logits: Tensor) -> Tensor:
+    """The logits `[..., V]` themselves; InputError `broken_checkpoint` where NaN or infinity leaves nothing to choose from."""
+    if not torch.isfinite(logits.amax(-1)).all():
+        raise InputError(
+            ReasonCode.BROKEN_CHECKPOINT, "The model's logits hold NaN or infinity, or no token is allowed. Use another checkpoint, or compute in float32."
+        )
+    return logits
+
+
 def sample(logits: Tensor, history: Tensor, config: SamplingConfig, generator: torch.Generator) -> int:
     """The next token of one request from its logits `[V]` and the tokens `[L]` before it.
 
     `generator` belongs to the request (`make_generator`): what else is in the batch changes nothing.
     """
-    logits = logits.float()
-    if not torch.isfinite(logits.amax()):
-        raise InputError(
-            ReasonCode.BROKEN_CHECKPOINT, "The model's logits hold NaN or infinity, or no token is allowed. Use another checkpoint, or compute in float32."
-        )
+    logits = check_finite(logits.float())
     if config.temperature == 0:
         return int(penalise_recent(logits, history, config).argmax())
     token = draw(filter_logits(logits, history, config), generator)

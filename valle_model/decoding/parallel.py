@@ -8,7 +8,7 @@ import torch
 
 from valle_data.collate import pack
 from valle_data.tasks.base import Layout, Speech, speech_segments
-from valle_model.decoding.filters import draw, scale_temperature
+from valle_model.decoding.filters import check_finite, draw, scale_temperature
 from valle_model.layout import PackedLayout
 from valle_model.valle import Valle
 
@@ -28,7 +28,7 @@ def decode_upper_levels(
         hidden = model.hidden(ids, starts, times, attention)
         ends = np.cumsum(packed.lengths)
         for place, (target, end) in enumerate(zip(targets, ends, strict=True)):
-            logits = model.logits(hidden[end - target.shape[1] : end], level).float().cpu()
+            logits = check_finite(model.logits(hidden[end - target.shape[1] : end], level).float().cpu())
             if temperatures[place] == 0:
                 chosen = logits.argmax(-1).numpy()
             else:

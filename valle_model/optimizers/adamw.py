@@ -1,6 +1,6 @@
 """AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), torch's fused form."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field, NonNegativeFloat
@@ -8,6 +8,8 @@ from torch import nn
 
 from valle_model.optimizers.base import OptimizerConfig, OptimizerEntry
 from valle_model.valle import parameter_groups
+
+Decay = Annotated[float, Field(ge=0, lt=1)]
 
 
 class AdamW(OptimizerEntry):
@@ -17,8 +19,8 @@ class AdamW(OptimizerEntry):
         """`betas` are the decay rates of the two moments."""
 
         name: Literal["adamw"] = "adamw"
-        betas: tuple[float, float] = (0.9, 0.95)
-        eps: float = Field(1e-8, gt=0)
+        betas: tuple[Decay, Decay] = (0.9, 0.95)
+        eps: float = Field(default=1e-8, gt=0)
         weight_decay: NonNegativeFloat = 0.05
 
     def __init__(self, config: "AdamW.Config") -> None:

@@ -1,6 +1,7 @@
 """What a run writes down: one JSON line a report in `metrics.jsonl`, and the same in TensorBoard."""
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils.tensorboard.writer import SummaryWriter
 
+from valle_data import files
 from valle_model.training.engines.base import StepResult
 
 
@@ -34,20 +36,21 @@ class LevelMeans:
 
 
 class MetricsLog:
-    """`start_step`: what an interrupted run had written beyond it is dropped, so a resumed run reads like an undisturbed one."""
+    """`start_step`: what an interrupted run had written beyond it is dropped, so that no step is reported twice."""
 
     def __init__(self, run: Path, start_step: int) -> None:
         self._path = run / "metrics.jsonl"
         if self._path.exists():
             lines = self._path.read_text(encoding="utf-8").splitlines()
             kept = [line for line in lines if (step := _step_of(line)) is not None and step <= start_step]
-            self._path.write_text("".join(f"{line}\n" for line in kept), encoding="utf-8")
+            files.write_atomically(self._path, "".join(f"{line}\n" for line in kept).encode())
         self._tensorboard = SummaryWriter(str(run / "tensorboard"), purge_step=start_step + 1)
 
     def scalars(self, step: int, kind: str, values: Mapping[str, float]) -> None:
         """`kind` is `train` or `validation`."""
         with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "kind": kind, **{name: round(value, 6) for name, value in values.items()}}) + "\n")
+            known = {name: round(value, 6) if math.isfinite(value) else None for name, value in values.items()}
+            file.write(json.dumps({"step": step, "kind": kind, **known}) + "\n")
         for name, value in values.items():
             self._tensorboard.add_scalar(f"{kind}/{name}", value, step)
 

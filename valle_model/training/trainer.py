@@ -22,7 +22,7 @@ from valle_model.training.log import LevelMeans, MetricsLog
 
 
 class ScheduleConfig(Config):
-    """Linear warmup over `warmup_steps`, then a cosine down to `final_fraction` of the learning rate at the last step."""
+    """Linear warmup over `warmup_steps`, then a cosine towards `final_fraction` of the learning rate, reached after the last step."""
 
     warmup_steps: NonNegativeInt = 200
     final_fraction: float = Field(default=0.01, ge=0, le=1)
@@ -31,7 +31,7 @@ class ScheduleConfig(Config):
 class LoopConfig(Config):
     """How long a run lasts and what it does on the way; 0 turns a thing off.
 
-    `accumulation` micro-batches make one step. After `max_skipped_steps` steps in a row without a finite loss the run stops.
+    `accumulation` micro-batches make one step. More than `max_skipped_steps` steps in a row without a finite loss stop the run.
     """
 
     max_steps: PositiveInt = 1000
@@ -51,6 +51,7 @@ class BatchSource(Protocol):
 
     def __iter__(self) -> Iterator[Batch]: ...
     def state_dict(self) -> dict[str, Any]: ...
+    def utterance_id(self, row: int) -> str: ...
     def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
 
 
@@ -95,7 +96,7 @@ class Trainer:
         self.train_source.load_state_dict(state["sampler"])
         self.engine.load_optimizer_state(optimizer)
         self.place = RunPlace(state["step"], state["skipped"])
-        torch.set_rng_state(torch.tensor(state["torch_rng"], dtype=torch.uint8))
+        torch.set_rng_state(torch.frombuffer(bytearray.fromhex(state["torch_rng"]), dtype=torch.uint8))
 
     def train(self) -> bool:
         """Train to `max_steps`; False if the listener asked to stop before (a checkpoint has been written)."""
@@ -115,7 +116,7 @@ class Trainer:
                     values = {
                         **means.take(),
                         "grad_norm": result.grad_norm,
-                        "lr_scale": self._lr_scale(step),
+                        "lr_scale": self._lr_scale(step - 1),
                         "positions_per_s": positions / max(seconds, 1e-9),
                     }
                     log.scalars(step, "train", values)
@@ -155,15 +156,14 @@ class Trainer:
     def _report_non_finite(self, batches: Sequence[Batch], result: StepResult) -> None:
         path = self.run / f"non-finite-step-{self.place.step:09d}.json"
         rows = np.concatenate([batch.rows for batch in batches]).tolist()
-        path.write_text(
-            json.dumps({"step": self.place.step, "loss": str(result.loss), "grad_norm": str(result.grad_norm), "rows": rows}) + "\n", encoding="utf-8"
-        )
+        documents = [{"utterance": self.train_source.utterance_id(row), "row": row} for row in dict.fromkeys(rows)]
+        report = {"step": self.place.step, "loss": str(result.loss), "grad_norm": str(result.grad_norm), "documents": documents}
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         message = f"Step {self.place.step} was skipped: loss {result.loss}, gradient norm {result.grad_norm}. Its utterances are listed in {path}."
         self.listener.on_event(message)
         if self.place.skipped > self.loop.max_skipped_steps:
-            raise InputError(
-                ReasonCode.NON_FINITE_LOSS, f"{message} {self.place.skipped} steps in a row were skipped. Lower optimizer.lr, or look at these utterances."
-            )
+            remedy = f"{self.place.skipped} steps in a row were skipped. Lower optimizer.lr, or look at these utterances."
+            raise InputError(ReasonCode.NON_FINITE_LOSS, f"{message} {remedy}")
 
     def _validate(self) -> dict[str, float]:
         means = LevelMeans()
@@ -177,7 +177,7 @@ class Trainer:
             "step": self.place.step,
             "skipped": self.place.skipped,
             "sampler": self.train_source.state_dict(),
-            "torch_rng": torch.get_rng_state().tolist(),
+            "torch_rng": bytes(torch.get_rng_state().numpy()).hex(),
             "torch_version": torch.__version__,
         }
         folder = save_checkpoint(self.run, self.place.step, Checkpoint(self.card, self.engine.model_state(), self.engine.optimizer_state(), state))

@@ -12,14 +12,36 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 
 from valle_data.codecs.base import Codec
 from valle_data.codecs.mini.network import FRAME, LOOKAHEAD_SAMPLES, SAMPLE_RATE_HZ, MiniNetwork, MiniShape
 from valle_data.config import EntryConfig
+from valle_data.errors import EnvironmentProblem, InputError, ReasonCode
 from valle_data.records import CodecSpec
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights.safetensors"
+
+
+def load_network(path: Path) -> MiniNetwork:
+    """The network in a file of `pipelines.codec_training`, ready for inference.
+
+    Raises EnvironmentProblem where there is no such file, InputError `dataset_mismatch` for a file of something else.
+    """
+    if not path.is_file():
+        raise EnvironmentProblem(f"The weights of the mini codec are not at {path}. Correct `codec.weights`, or leave it out to use those in the package.")
+    try:
+        with safe_open(path, "pt") as file:
+            shape = MiniShape(**json.loads(file.metadata()["shape"]))
+            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
+        network = MiniNetwork(shape)
+        network.load_state_dict(state)
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise InputError(
+            ReasonCode.DATASET_MISMATCH,
+            f"{path} does not hold weights of the mini codec ({type(error).__name__}: {error}). `python -m pipelines.codec_training` writes such files.",
+        ) from error
+    return network.eval().requires_grad_(False)
 
 
 class MiniCodec(Codec):
@@ -35,11 +57,8 @@ class MiniCodec(Codec):
 
     def __init__(self, config: "MiniCodec.Config | None" = None) -> None:
         path = (config or MiniCodec.Config()).weights or SHIPPED_WEIGHTS
-        with safe_open(path, "pt") as file:
-            shape = MiniShape(**json.loads(file.metadata()["shape"]))
-            state = {name: file.get_tensor(name).float() for name in file.keys()}  # noqa: SIM118 - safe_open is no mapping
-        self.network = MiniNetwork(shape).eval().requires_grad_(False)
-        self.network.load_state_dict(state)
+        self.network = load_network(path)
+        shape = self.network.shape
         weights_hash = hashlib.sha256(path.read_bytes()).hexdigest()
         self.spec = CodecSpec("mini", weights_hash, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ / FRAME, shape.num_levels, shape.codebook_size)
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
-from pydantic import NonNegativeInt
+from pydantic import Field, NonNegativeInt
 from torch import Tensor
 
 from valle_data.config import EntryConfig
@@ -24,7 +24,7 @@ class LocalEngine(Engine):
         """`threads` 0 leaves torch's choice."""
 
         name: Literal["local"] = "local"
-        device: str = "auto"
+        device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$")
         precision: Literal["auto", "fp32", "bf16"] = "auto"
         threads: NonNegativeInt = 0
 
