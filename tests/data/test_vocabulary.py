@@ -1,7 +1,5 @@
 """One symbol, one id, for ever."""
 
-from pathlib import Path
-
 import pytest
 
 from valle_data.errors import InputError, ReasonCode
@@ -24,20 +22,10 @@ def test_a_symbol_twice_is_refused() -> None:
         Vocabulary(("a", "b", "c", "b"))
 
 
-def test_extending_appends_and_moves_nothing() -> None:
-    before = Vocabulary(("b", "a"))
-    after = before.extended(["z", "a", "c", "z"])
-    assert after.symbols == ("b", "a", "c", "z") and before.missing("abz") == ["z"]
-    assert all(after.ids[symbol] == before.ids[symbol] for symbol in before.symbols)
-    assert before.extended([]) == before
+def test_missing_are_those_without_an_id() -> None:
+    assert Vocabulary(("b", "a")).missing("zabcz") == ["c", "z"] and Vocabulary(("a",)).missing([]) == []
 
 
 def test_hash_sees_order_and_content() -> None:
     assert Vocabulary(("a", "b")).hash == Vocabulary(("a", "b")).hash
     assert len({Vocabulary(symbols).hash for symbols in [(), ("a",), ("a", "b"), ("b", "a"), ("ab",)]}) == 5
-
-
-def test_saved_and_loaded(tmp_path: Path) -> None:
-    vocabulary = Vocabulary((" ", "ˈ", "\u0303", '"'))
-    vocabulary.save(tmp_path / "vocabulary.json")
-    assert Vocabulary.load(tmp_path / "vocabulary.json") == vocabulary

@@ -5,8 +5,6 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Self
 
 from valle_data.errors import InputError, ReasonCode
 from valle_data.registry import nearest
@@ -14,7 +12,7 @@ from valle_data.registry import nearest
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Phones in the order of their ids; `symbols[i]` has id i. Extending appends, so ids never move."""
+    """Phones in the order of their ids; `symbols[i]` has id i."""
 
     symbols: tuple[str, ...]
 
@@ -49,13 +47,3 @@ class Vocabulary:
     def missing(self, phones: Iterable[str]) -> list[str]:
         """The distinct phones that have no id, sorted."""
         return sorted(set(phones) - self.ids.keys())
-
-    def extended(self, phones: Iterable[str]) -> Self:
-        return type(self)(self.symbols + tuple(self.missing(phones)))
-
-    def save(self, path: Path) -> None:
-        path.write_text(json.dumps(list(self.symbols), ensure_ascii=False) + "\n", encoding="utf-8")
-
-    @classmethod
-    def load(cls, path: Path) -> Self:
-        return cls(tuple(json.loads(path.read_text(encoding="utf-8"))))
