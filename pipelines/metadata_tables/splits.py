@@ -1,8 +1,8 @@
 """Training and validation: which utterances are kept apart.
 
 Whether a key (a recording or a speaker) is for validation depends on a hash of the seed and the key alone, so adding data moves nobody. The one choice that
-depends on the others - the key that is forced into a split that would be empty - is kept by reading the splits made before. The key of an utterance is what was
-recorded, not its name: copies of one recording are on the same side, so that none is validated on what it was trained on.
+depends on the others - the key that is forced into a split that would be empty - is kept by reading the splits made before. Where the rows say what was
+recorded, that is the key of an utterance and not its name: copies of one recording are on the same side, so that none is validated on what it was trained on.
 """
 
 import json
