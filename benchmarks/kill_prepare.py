@@ -25,7 +25,7 @@ from record import Table, median_and_spread, write_record
 RECORD = Path("docs/benchmarks/kill_prepare.md")
 COMPARED = ("shards", "quarantine", "plan")
 EARLY = 0.2
-KILLS_A_RUN = 3
+KILLS_A_RUN = 2
 
 
 @dataclass(frozen=True)
