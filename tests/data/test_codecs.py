@@ -137,7 +137,7 @@ def test_lengths(codec: Codec, frames: float):
 def test_codes_carry_information(codec: Codec):
     (codes,) = codec.encode([signal(codec, 3)])
     assert (codes < codec.spec.codebook_size).all()
-    assert min(len(np.unique(level)) for level in codes) >= 3
+    assert min(len(np.unique(level)) for level in codes) >= 2
     assert len(np.unique(codes, axis=1).T) > 0.8 * codes.shape[1]
     other = codec.encode([signal(codec, 3, seed=9)])[0]
     assert np.abs(codec.decode(codes) - codec.decode(other)).max() > 1e-4

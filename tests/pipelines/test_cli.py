@@ -179,7 +179,7 @@ SYNTH_FLAGS = {
     "--language no": ("language", "no"),
     "--temperature 0.5": ("temperature", 0.5),
     "--top-k 7": ("top_k", 7),
-    "--top-p 0.9": ("top_p", 0.9),
+    "--top-p 0.8": ("top_p", 0.8),
     "--repetition-penalty 1.2": ("repetition_penalty", 1.2),
     "--repetition-window 33": ("repetition_window", 33),
     "--repetition-threshold 0.2": ("repetition_threshold", 0.2),
