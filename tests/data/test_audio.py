@@ -190,11 +190,10 @@ def test_every_cut_is_found(tmp_path: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", FORMATS)
 def test_a_cut_is_found_by_a_stretch_far_before_it(tmp_path: Path, kind: str) -> None:
     whole = write(tmp_path / "whole", tone(4.0), kind=kind).read_bytes()
-    stretch = {"start_s": 0.1, "duration_s": 0.5}
-    assert len(read_audio(AudioRef(str(tmp_path / "whole"), **stretch), RATE, LIMITS)) == 8000
+    assert len(read_audio(AudioRef(str(tmp_path / "whole"), start_s=0.1, duration_s=0.5), RATE, LIMITS)) == 8000
     for cut in (len(whole) // 2, len(whole) * 9 // 10, len(whole) - 1):
         (tmp_path / "cut").write_bytes(whole[:cut])
-        assert refusal(tmp_path / "cut", **stretch).reason is ReasonCode.TRUNCATED_AUDIO, cut
+        assert refusal(tmp_path / "cut", start_s=0.1, duration_s=0.5).reason is ReasonCode.TRUNCATED_AUDIO, cut
 
 
 def test_cut_message_counts_frames(tmp_path: Path) -> None:
