@@ -1,6 +1,6 @@
 """How fast the sampler plans and the loader makes batches, beside webdataset and a bare read of the same shards, in one run.
 
-    python benchmarks/loader.py --work /tmp/loader -o docs/benchmarks/loader.md
+    python benchmarks/loader.py --work work/loader -o docs/benchmarks/loader.md
 
 CPU-time of the process (all threads), rounds interleaved, median (smallest-largest). Takes about ten minutes and 300 MB in `--work`.
 """

@@ -232,7 +232,9 @@ def config_ls(json: Json = False, debug: Debug = False) -> int:
 @config_app.command("cp", epilog=example("valle config cp train/digits my-voice.yaml"))
 def config_cp(
     name: Annotated[str, typer.Argument(metavar="NAME", help="As `valle config ls` prints it.")],
-    folder: Annotated[Path, typer.Argument(metavar="TO", help="A .yaml file, or a folder that gets KIND/NAME.yaml and the files it builds on.")] = Path("configs"),
+    folder: Annotated[Path, typer.Argument(metavar="TO", help="A .yaml file, or a folder that gets KIND/NAME.yaml and the files it builds on.")] = Path(
+        "configs"
+    ),
     debug: Debug = False,
 ) -> int:
     """Copy a configuration, with its bases, to change it."""

@@ -11,8 +11,8 @@ from pipelines.metadata_tables.gather import gather
 from pipelines.metadata_tables.splits import SplitRule, load_splits, make_splits
 from pipelines.metadata_tables.statistics import Statistics, compute
 from pipelines.metadata_tables.write import FOLDER, SPLITS, write_metadata
-from valle_data.errors import ExitCode
 from valle_data import files
+from valle_data.errors import ExitCode
 from valle_data.shards import lock
 from valle_data.shards.base import Problem, part_name
 from valle_data.shards.check import NO_PART

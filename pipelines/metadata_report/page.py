@@ -11,8 +11,8 @@ from pipelines.metadata_report.charts import histogram_figure
 from pipelines.metadata_report.html import Markup, amount_of_time, number, style, table, tag, text
 from pipelines.metadata_report.samples import Player, Sample, SampleSet, remove_stale, write_samples
 from pipelines.metadata_tables.statistics import Statistics
-from valle_data.errors import EXPLANATIONS, ReasonCode
 from valle_data import files
+from valle_data.errors import EXPLANATIONS, ReasonCode
 from valle_data.shards.commit import CommitRecord
 
 PAGE = "index.html"

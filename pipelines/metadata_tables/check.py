@@ -13,8 +13,8 @@ import pyarrow as pa
 from pipelines.metadata_tables.check_rows import row_problems
 from pipelines.metadata_tables.gather import inputs_hash
 from pipelines.metadata_tables.write import FOLDER, STATS, load_stats, sha256_of
-from valle_data.errors import InputError, ReasonCode
 from valle_data import files
+from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.base import Problem, index_path
 from valle_data.shards.check import NO_PART, check_dataset
 from valle_data.shards.commit import CommitRecord, load_record

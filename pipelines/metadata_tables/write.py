@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 
 from pipelines.metadata_tables.splits import TRAIN, VALIDATION, Splits
 from pipelines.metadata_tables.statistics import Statistics
-from valle_data.errors import InputError, ReasonCode
 from valle_data import files
+from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.commit import CommitRecord, read_part_index
 from valle_data.shards.index import SCHEMA, encode_table
 

@@ -17,8 +17,8 @@ import pytest
 from tests.prepare_driver import DELAY_S
 from tests.prepare_dummies import config, corpus, result, run
 from tests.toy_codec import ToyCodec
-from valle_data.errors import ExitCode
 from valle_data import files
+from valle_data.errors import ExitCode
 
 STEPS = ("open", "write", "fsync", "replace", "link", "unlink", "makedirs")
 

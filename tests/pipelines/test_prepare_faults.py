@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tests.prepare_dummies import config, corpus, result, run
-from valle_data.errors import ExitCode, InputError, ReasonCode
 from valle_data import files
+from valle_data.errors import ExitCode, InputError, ReasonCode
 from valle_data.shards.commit import check_part, committed_parts
 
 FAULTS = ("open", "write", "fsync", "replace", "link", "makedirs")
