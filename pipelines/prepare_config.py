@@ -3,7 +3,7 @@
 import hashlib
 import json
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import Field
 
@@ -55,6 +55,12 @@ def manifest_for(config: PrepareConfig, tools: Tools) -> DatasetManifest:
 
 def _config_hash(codec: CodecSpec, config: PrepareConfig, phonemizer: PhonemizerStamp, vocabulary: Vocabulary, stages: dict[str, Any]) -> str:
     # Where weights lie is no part of what they are: their hash is in the codec's spec.
-    options = {name: value for name, value in config.codec if not isinstance(value, Path)}
+    fields = type(config.codec).model_fields
+    options = {name: None if _is_path(fields[name].annotation) else value for name, value in config.codec}
     identity = [codec.to_json(), options, phonemizer.name, phonemizer.version, dict(phonemizer.config), vocabulary.hash, stages]
     return hashlib.sha256(json.dumps(identity, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _is_path(annotation: Any) -> bool:
+    """Whether an option is declared as a path, `Path | None` included."""
+    return annotation is Path or any(_is_path(choice) for choice in get_args(annotation))

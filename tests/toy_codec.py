@@ -6,6 +6,7 @@ Importing this module puts it into the table, also in a worker process that unpi
 import hashlib
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -25,6 +26,7 @@ class ToyCodec(Codec):
     class Config(EntryConfig):
         name: Literal["toy"] = "toy"
         salt: str = ""
+        weights: Path | None = None
         delay_s: float = 0.0
 
     def __init__(self, config: "ToyCodec.Config") -> None:

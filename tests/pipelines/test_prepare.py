@@ -206,7 +206,12 @@ def test_a_folder_never_mixes_two_configurations(changes: dict[str, object], sen
     assert result(tmp_path / "set") == before
 
 
-def test_where_weights_lie_does_not_matter_but_parts_without_a_manifest_do(folder: Path, tmp_path: Path) -> None:
+def test_where_weights_lie_does_not_matter(folder: Path, tmp_path: Path) -> None:
+    for weights in (None, tmp_path / "a", tmp_path / "b"):
+        assert run(config(folder, codec=ToyCodec.Config(weights=weights)), tmp_path / "set")[0] is ExitCode.DONE
+
+
+def test_parts_without_a_manifest_are_refused(folder: Path, tmp_path: Path) -> None:
     run(config(folder), tmp_path / "set")
     (tmp_path / "set" / "dataset.json").unlink()
     with pytest.raises(InputError, match=r"holds committed parts but no dataset\.json"):
