@@ -1,6 +1,8 @@
 """One part from plan to commit: decode, phonemize, quantize, write. This is what a worker process does."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +24,23 @@ ORDER = ("decode", "phonemize", "quantize")
 
 
 def make_tools(config: PrepareConfig) -> Tools:
-    """The codec and phonemizer of a configuration. torch, where the codec uses it, gets one thread: more would change how sums round, and so codes."""
-    codec = CODECS.build(config.codec)
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    return Tools(codec=codec, phonemizer=PHONEMIZERS.build(config.phonemizer))
+    """The codec and phonemizer of a configuration."""
+    return Tools(codec=CODECS.build(config.codec), phonemizer=PHONEMIZERS.build(config.phonemizer))
+
+
+@contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Within the block torch, where a codec uses it, has one thread: more would change how sums round, and so codes."""
+    torch = sys.modules.get("torch")
+    if torch is None:
+        yield
+        return
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 @dataclass(frozen=True)
@@ -66,10 +80,11 @@ class PartWorker(Worker[PlannedPart, CommitRecord]):
             return load_record(existing)
         works = [Work(planned) for planned in task.utterances]
         rejections: list[Rejection] = list(task.rejections)
-        for stage in self._stages:
-            result = stage.run(works)
-            works = result.kept
-            rejections += result.rejected
+        with one_torch_thread():
+            for stage in self._stages:
+                result = stage.run(works)
+                works = result.kept
+                rejections += result.rejected
         identity = PartIdentity(
             part=task.part,
             part_id=task.part_id(self._job.config_hash),

@@ -8,8 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import xxhash
-
 from valle_data.audio import AudioInfo, AudioLimits, probe
 from valle_data.corpora.base import CorpusListing
 from valle_data.errors import InputError, ReasonCode
@@ -17,18 +15,20 @@ from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
 from valle_data.shards.base import check_id
 from valle_data.shards.index import printable
 from valle_data.shards.plan import Known, PlannedPart, content_key
+from valle_data.source import file_digest
+from valle_data.text.normalize import normalize
 
-CHUNK_BYTES = 1 << 20
 READERS = 4
 
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """`duplicate_audio`: what becomes of the second utterance with the same sound."""
+    """`duplicate_audio`: what becomes of the second utterance with the same sound. `max_characters` bounds a transcript."""
 
     part_duration_s: float
     duplicate_audio: Literal["quarantine", "keep"]
     limits: AudioLimits
+    max_characters: int
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,21 @@ def plan_parts(listing: CorpusListing, known: Known, options: PlanOptions, looke
     """
     utterances = sorted(listing.utterances, key=lambda utterance: utterance.id)
     _check_ids(utterances)
-    new = [_printable(utterance) for utterance in utterances if utterance.id not in known.part_of]
+    new = [printable_utterance(utterance) for utterance in utterances if utterance.id not in known.kept]
     sources = dict(_look_at(sorted({utterance.audio.path for utterance in new}), options.limits, looked_at))
     kept: list[PlannedUtterance] = []
     rejected = [_listing_rejection(problem.path, problem.reason, problem.message) for problem in listing.problems]
-    first_path = dict(known.audio)
+    first_path = known.first_paths()
     for utterance in new:
-        outcome = _judge(utterance, sources[utterance.audio.path], first_path, options)
-        if isinstance(outcome, Rejection):
-            rejected.append(outcome)
-        elif outcome.fingerprint not in known.rejected:
+        source = sources[utterance.audio.path]
+        if fingerprint(utterance, source.digest) in known.rejected:
+            continue  # and its sound is free for another utterance
+        outcome = _judge(utterance, source, first_path, options)
+        if isinstance(outcome, PlannedUtterance):
             kept.append(outcome)
-    rejected = [rejection for rejection in rejected if rejection.fingerprint not in known.rejected]
+        else:
+            rejected.append(outcome)
+    rejected = [rejection for rejection in rejected if rejection.fingerprint not in known.rejected | known.duplicates]
     return _number(_grouped(kept, options.part_duration_s), rejected, known.next_part)
 
 
@@ -73,7 +76,7 @@ def _check_ids(utterances: list[Utterance]) -> None:
         check_id(utterance.id)
 
 
-def _printable(utterance: Utterance) -> Utterance:
+def printable_utterance(utterance: Utterance) -> Utterance:
     """Without bytes that are no UTF-8, which neither JSON nor Parquet can hold; the path of the recording keeps them."""
     extra = {name: printable(value) for name, value in utterance.extra.items()}
     return replace(utterance, speaker=printable(utterance.speaker), group=printable(utterance.group), text=printable(utterance.text), extra=extra)
@@ -93,19 +96,12 @@ def _source(path: str, limits: AudioLimits) -> _Source:
         if error.reason is ReasonCode.STORAGE_FAILED:
             raise
         info = error
-    return _Source(_digest(path), info)
-
-
-def _digest(path: str) -> str:
-    """xxh3-128 of a file's bytes; empty for what cannot be read, which `probe` has refused already."""
-    digest = xxhash.xxh3_128()
     try:
-        with open(path, "rb", buffering=0) as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError:
-        return ""
-    return digest.hexdigest()
+        return _Source(file_digest(path), info)
+    except (OSError, ValueError) as error:
+        if isinstance(info, InputError):  # a path that leads nowhere has no content
+            return _Source("", info)
+        raise InputError(ReasonCode.STORAGE_FAILED, f"{printable(path)!r} cannot be read: {error}. Repair the disk and run the same command again.") from error
 
 
 def _hash(parts: Iterable[object]) -> str:
@@ -122,10 +118,14 @@ def _listing_rejection(path: str, reason: ReasonCode, message: str) -> Rejection
 
 
 def _judge(utterance: Utterance, source: _Source, first_path: dict[tuple[str, float, float, int], str], options: PlanOptions) -> PlannedUtterance | Rejection:
-    """Plan an utterance or refuse it, and remember its sound."""
+    """Plan an utterance and remember its sound, or refuse it. What is refused for its text owns no sound, so that a good copy of it is kept."""
     mark, path = fingerprint(utterance, source.digest), utterance.audio.path
     if isinstance(source.info, InputError):
         return Rejection(utterance.id, path, "plan", source.info.reason, printable(str(source.info.args[0])), mark)
+    try:
+        normalize(utterance.text, utterance.language, options.max_characters)
+    except InputError as error:
+        return Rejection(utterance.id, path, "plan", error.reason, printable(str(error.args[0])), mark)
     key = content_key(source.digest, utterance.audio)
     if options.duplicate_audio == "quarantine" and first_path.get(key, path) != path:
         message = f"{printable(path)!r} is the same recording as {printable(first_path[key])!r}. Remove one, or set `duplicate_audio: keep`."

@@ -5,7 +5,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -13,38 +13,28 @@ from pipelines.console import Cell, Console
 from pipelines.executors import EXECUTORS
 from pipelines.executors.base import Executor
 from pipelines.part import PartJob, make_tools
-from pipelines.planner import PlanOptions, plan_parts
+from pipelines.planner import PlanOptions, plan_parts, printable_utterance
 from pipelines.prepare_config import PrepareConfig, manifest_for
+from pipelines.prepare_state import Change, Summary, changes, known, stale_parts, summarize
+from pipelines.run_log import RunLog
+from valle_data import files
 from valle_data.config import EntryConfig
 from valle_data.corpora import CORPORA
 from valle_data.corpora.base import CorpusListing
-from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
-from valle_data.records import AudioRef
-from valle_data.shards import files, lock
-from valle_data.shards.commit import CommitRecord, committed_parts, read_part_index, read_quarantine
+from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError, ValleError
+from valle_data.records import Utterance
+from valle_data.shards import lock
+from valle_data.shards.base import record_path
+from valle_data.shards.commit import CommitRecord, committed_parts
 from valle_data.shards.index import printable
 from valle_data.shards.manifest import NAME as MANIFEST_NAME
 from valle_data.shards.manifest import DatasetManifest
-from valle_data.shards.plan import FOLDER, Known, PlannedPart, known_from_plans, load_parts, save_plan
+from valle_data.shards.plan import FOLDER, PlannedPart, load_parts, save_plan, withdraw
+from valle_data.text.phonemizers.base import Phonemizer
 from valle_data.yaml_config import dump_config
 
 CONFIG_NAME = "prepare.yaml"
-
-
-@dataclass(frozen=True)
-class Summary:
-    """The state of a data set: `reasons` counts quarantined utterances and paths by reason code."""
-
-    num_parts: int
-    num_utterances: int
-    duration_s: float
-    num_quarantined: int
-    reasons: dict[str, int]
-
-    @property
-    def quarantined_fraction(self) -> float:
-        total = self.num_utterances + self.num_quarantined
-        return self.num_quarantined / total if total else 0.0
+LOG_NAME = "prepare.log"
 
 
 def run(config: PrepareConfig, output: Path, *, executor: EntryConfig, console: Console, take_over: bool = False) -> ExitCode:
@@ -55,12 +45,13 @@ def run(config: PrepareConfig, output: Path, *, executor: EntryConfig, console: 
     """
     with _stopped_by_sigterm():
         _make_folders(output)
-        with lock.hold(output, take_over=take_over, note=console.warning):
+        with lock.hold(output, take_over=take_over, note=console.warning), _logged(output / LOG_NAME, console):
             try:
                 summary = _prepare(config, output, EXECUTORS.build(executor), console)
-            except KeyboardInterrupt:
-                console.warning(f"Interrupted. What is committed in {output} stays; the same command resumes.")
-                return ExitCode.INTERRUPTED
+            except (KeyboardInterrupt, _Terminated) as stop:
+                is_terminated = isinstance(stop, _Terminated)
+                console.warning(f"{'Terminated' if is_terminated else 'Interrupted'}. What is committed in {output} stays; the same command resumes.")
+                return ExitCode.PREEMPTED if is_terminated else ExitCode.INTERRUPTED
     _show(summary, output, console)
     if summary.quarantined_fraction <= config.max_quarantine_fraction:
         return ExitCode.DONE
@@ -79,15 +70,20 @@ def _make_folders(output: Path) -> None:
 def _prepare(config: PrepareConfig, output: Path, executor: Executor[PlannedPart, CommitRecord], console: Console) -> Summary:
     tools = make_tools(config)
     manifest = manifest_for(config, tools)
-    del tools
     _claim(output, manifest)
     _sweep(output)
     files.write_atomically(output / CONFIG_NAME, dump_config(config).encode())
     committed = committed_parts(output)
-    _plan(config, output, committed, console)
+    _plan(config, output, _list(config, tools.phonemizer, console), committed, console)
+    del tools
     parts = load_parts(output, without={record.part for record in committed})
     job = PartJob(output, config, manifest.codec, manifest.config_hash)
-    _work(job, parts, executor, console)
+    try:
+        _work(job, parts, executor, console)
+    except InputError as error:
+        if error.reason is ReasonCode.SOURCE_CHANGED:
+            withdraw(output, {part.part for part in parts} - {record.part for record in committed_parts(output)})
+        raise
     _sweep(output)  # what killed workers left
     return summarize(output)
 
@@ -132,16 +128,40 @@ def _identity(manifest: DatasetManifest) -> dict[str, str]:
     }
 
 
-def _plan(config: PrepareConfig, output: Path, committed: Sequence[CommitRecord], console: Console) -> None:
-    """Append a plan for what is new in the corpus."""
+def _list(config: PrepareConfig, phonemizer: Phonemizer, console: Console) -> CorpusListing:
+    """What the corpus holds, in languages that the phonemizer speaks. Raises UsageError."""
     console.info(f"Listing the corpus ({config.corpus.name}).")
     listing = CORPORA.build(config.corpus).list()
-    options = PlanOptions(config.part_duration_s, config.duplicate_audio, config.decode)
     if not listing.utterances and not listing.problems:
         raise UsageError("The corpus has no recordings. Check its path and pattern in the configuration (`valle config show CONFIG`).")
+    _check_languages(listing.utterances, phonemizer)
     _warn(listing, console)
+    return replace(listing, utterances=[printable_utterance(utterance) for utterance in listing.utterances])
+
+
+def _check_languages(utterances: Sequence[Utterance], phonemizer: Phonemizer) -> None:
+    counts = Counter(utterance.language for utterance in utterances)
+    for language, count in sorted(counts.items()):
+        try:
+            phonemizer.check_language(language)
+        except InputError as error:
+            first = next(utterance.audio.path for utterance in utterances if utterance.language == language)
+            raise UsageError(
+                f"{error.args[0]} {count:,} of the utterances have this language, first {printable(first)!r}: correct `corpus.language`, "
+                "the table or the path, or leave them out with `corpus.exclude`."
+            ) from error
+
+
+def _plan(config: PrepareConfig, output: Path, listing: CorpusListing, committed: Sequence[CommitRecord], console: Console) -> None:
+    """Append a plan for what is new in the corpus, or changed before it was prepared."""
+    stale = stale_parts(output, load_parts(output, without={record.part for record in committed}), listing.utterances)
+    if stale:
+        console.info(f"The corpus has changed since {len(stale):,} parts were planned; they are planned anew.")
+        withdraw(output, stale)
     before = known(output, committed)
-    num_new = len({utterance.audio.path for utterance in listing.utterances if utterance.id not in before.part_of})
+    _warn_of_changes(changes(output, before, committed, listing.utterances), output, console)
+    options = PlanOptions(config.part_duration_s, config.duplicate_audio, config.decode, config.phonemize.max_characters)
+    num_new = len({utterance.audio.path for utterance in listing.utterances if utterance.id not in before.kept})
     with console.progress(num_new, "Looking at new recordings", "files") as progress:
         parts = plan_parts(listing, before, options, looked_at=progress.advance)
     if not parts:
@@ -158,21 +178,12 @@ def _warn(listing: CorpusListing, console: Console) -> None:
         console.warning(f"{len(others) + 1:,} of the corpus go to quarantine with {reason}, first {printable(first.path)!r}: {printable(first.message)}")
 
 
-def known(output: Path, committed: Sequence[CommitRecord]) -> Known:
-    """What earlier runs have planned, and what workers refused of it."""
-    known = known_from_plans(output)
-    for record in committed:
-        if record.part not in known.parts:  # its plan is gone
-            _know_from_index(known, output, record)
-        for row in read_quarantine(output, record).to_pylist():
-            known.refuse(row["utt_id"], record.part, row["fingerprint"])
-    return known
-
-
-def _know_from_index(known: Known, output: Path, record: CommitRecord) -> None:
-    known.parts.add(record.part)
-    for row in read_part_index(output, record).to_pylist():
-        known.keep(row["utt_id"], record.part, row["source_digest"], AudioRef(row["source_uri"], row["start_s"], None, row["channel"]))
+def _warn_of_changes(found: Sequence[Change], output: Path, console: Console) -> None:
+    if found:
+        console.warning(
+            f"{len(found):,} utterances that are prepared have another text or recording now; what was prepared stays, first {printable(found[0].path)!r}. "
+            f"To prepare them again, remove {record_path(output, found[0].part)} (and its like) and run the same command, or prepare into a new folder."
+        )
 
 
 def _work(job: PartJob, parts: Sequence[PlannedPart], executor: Executor[PlannedPart, CommitRecord], console: Console) -> None:
@@ -183,21 +194,6 @@ def _work(job: PartJob, parts: Sequence[PlannedPart], executor: Executor[Planned
             done += 1
             quarantined += record.num_quarantined
             progress.advance(durations_s[record.part], {"parts": f"{done}/{len(parts)}", "quarantined": quarantined})
-
-
-def summarize(output: Path) -> Summary:
-    """Counts over all committed parts."""
-    records = committed_parts(output)
-    reasons: Counter[str] = Counter()
-    for record in records:
-        reasons.update(read_quarantine(output, record)["reason"].to_pylist())
-    return Summary(
-        num_parts=len(records),
-        num_utterances=sum(record.num_utterances for record in records),
-        duration_s=sum(record.duration_s for record in records),
-        num_quarantined=sum(record.num_quarantined for record in records),
-        reasons=dict(sorted(reasons.items())),
-    )
 
 
 def _show(summary: Summary, output: Path, console: Console) -> None:
@@ -211,12 +207,34 @@ def _show(summary: Summary, output: Path, console: Console) -> None:
     console.table(f"Prepared {output}", ["what", "count"], rows)
 
 
+class _Terminated(SystemExit):
+    """SIGTERM came."""
+
+
+@contextmanager
+def _logged(path: Path, console: Console) -> Iterator[None]:
+    """Within the block the console keeps a log, with the traceback of what ends it, at `path` unless it keeps one already."""
+    if console.log.path is not None:
+        yield
+        return
+    before = console.log
+    with RunLog(path) as log:
+        console.log = log
+        try:
+            yield
+        except ValleError as error:
+            log.keep_traceback(error, "prepare")
+            raise
+        finally:
+            console.log = before
+
+
 @contextmanager
 def _stopped_by_sigterm() -> Iterator[None]:
     """Within the block SIGTERM ends the process in order, with the exit code that says the same command resumes."""
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
-        raise SystemExit(int(ExitCode.PREEMPTED))
+        raise _Terminated(int(ExitCode.PREEMPTED))
 
     before = signal.signal(signal.SIGTERM, stop)
     try:

@@ -50,6 +50,7 @@ class ReasonCode(StrEnum):
     BAD_ROW = "bad_row"
     DATASET_MISMATCH = "dataset_mismatch"
     OUTPUT_LOCKED = "output_locked"
+    SOURCE_CHANGED = "source_changed"
     STORAGE_FAILED = "storage_failed"
     BROKEN_CHECKPOINT = "broken_checkpoint"
     CHECKPOINT_MISMATCH = "checkpoint_mismatch"
@@ -124,6 +125,9 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ),
     ReasonCode.OUTPUT_LOCKED: Explanation(
         "Another run is writing to this folder.", "Wait for it or stop it; `--take-over` removes the lock of a process that is gone."
+    ),
+    ReasonCode.SOURCE_CHANGED: Explanation(
+        "A recording changed between its planning and its decoding.", "Let nothing write to the corpus and run the same command: it plans the recording anew."
     ),
     ReasonCode.STORAGE_FAILED: Explanation(
         "Writing or reading failed: disk full, read-only, input/output error.", "Free space or fix the disk and run the same command: it resumes."

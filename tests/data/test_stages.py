@@ -13,6 +13,7 @@ from valle_data.audio import AudioLimits, probe
 from valle_data.config import Config
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Utterance
+from valle_data.source import file_digest
 from valle_data.stages import STAGES
 from valle_data.stages.base import Stage, Tools, Work
 from valle_data.stages.decode import DecodeStage, levels
@@ -36,6 +37,11 @@ def tone(duration_s: float, rate: int = RATE, amplitude: float = 0.5) -> np.ndar
 def work(name: str, *, path: str = "none.wav", text: str = "one two") -> Work:
     utterance = Utterance(name, AudioRef(path), text, "s", "g", "en-us")
     return Work(PlannedUtterance(utterance, "d" * 32, RATE, 1.0, f"fingerprint of {name}"))
+
+
+def on_disk(name: str, path: Path) -> Work:
+    planned = work(name, path=str(path)).planned
+    return Work(replace(planned, source_digest=file_digest(str(path))))
 
 
 def heard(name: str, duration_s: float) -> Work:
@@ -78,12 +84,26 @@ def test_a_fault_of_the_machine_is_no_fault_of_the_utterance() -> None:
 def test_decode_resamples_and_scores(tmp_path: Path, tools: Tools) -> None:
     soundfile.write(tmp_path / "a.wav", tone(1.0, 16000), 16000)
     (tmp_path / "b.wav").write_bytes(b"<html>")
-    works = [work("a", path=str(tmp_path / "a.wav")), work("b", path=str(tmp_path / "b.wav")), work("c", path=str(tmp_path / "c.wav"))]
-    result = DecodeStage(AudioLimits(), tools).run(works)
-    assert [(r.utterance, r.reason) for r in result.rejected] == [("b", ReasonCode.NOT_AUDIO), ("c", ReasonCode.NOT_AUDIO)]
+    result = DecodeStage(AudioLimits(), tools).run([on_disk("a", tmp_path / "a.wav"), on_disk("b", tmp_path / "b.wav")])
+    assert [(r.utterance, r.reason) for r in result.rejected] == [("b", ReasonCode.NOT_AUDIO)]
     kept = result.kept[0]
     assert kept.waveform is not None and len(kept.waveform) == RATE and kept.duration_s == 1.0
     assert kept.quality["rms_dbfs"] == pytest.approx(-9.03, abs=0.05) and kept.quality["peak_dbfs"] == pytest.approx(-6.02, abs=0.5)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [(ReasonCode.STORAGE_FAILED, "cannot be read now: No such file"), (ReasonCode.SOURCE_CHANGED, "changed after it was planned")],
+)
+def test_a_planned_recording_that_is_gone_or_another_stops_the_run(reason: ReasonCode, words: str, tmp_path: Path, tools: Tools) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
+    planned = on_disk("a", tmp_path / "a.wav")
+    (tmp_path / "a.wav").unlink()
+    if reason is ReasonCode.SOURCE_CHANGED:
+        soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
+    with pytest.raises(InputError, match=words) as caught:
+        DecodeStage(AudioLimits(), tools).run([planned])
+    assert caught.value.reason is reason
 
 
 def test_a_wav_of_chunks_without_end_is_refused_before_it_is_walked(tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from valle_data.errors import InputError, ReasonCode
+from valle_data.files import TEMPORARY
 from valle_data.shards.base import SHARD_NAME, Problem, quarantine_path
 from valle_data.shards.commit import CommitRecord, check_part, load_record, read_part_index
-from valle_data.files import TEMPORARY
 from valle_data.shards.manifest import DatasetManifest
 
 NO_PART = -1

@@ -13,9 +13,9 @@ from typing import Any
 
 import pyarrow as pa
 
+from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance, Rejection
-from valle_data import files
 from valle_data.shards import SHARDS
 from valle_data.shards.base import SHARD_NAME, EncodedShard, Problem, ShardFormat, index_path, part_name, quarantine_path, record_path, shard_path
 from valle_data.shards.index import QUARANTINE_SCHEMA, SCHEMA, PartIdentity, decode_table, encode_table, index_table, quarantine_table

@@ -8,9 +8,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance, Rejection
-from valle_data import files
 from valle_data.shards.base import Member
 
 SCORES = ("rms_dbfs", "peak_dbfs")

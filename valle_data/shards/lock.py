@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from valle_data.errors import InputError, ReasonCode
 from valle_data import files
+from valle_data.errors import InputError, ReasonCode
 
 NAME = "valle.lock"
 

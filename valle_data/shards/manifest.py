@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodecSpec
-from valle_data import files
 from valle_data.text.vocabulary import Vocabulary
 
 SCHEMA_VERSION = 1

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
-from valle_data import files
+from valle_data.shards.base import part_name, quarantine_path
 from valle_data.shards.index import decode_table, encode_table, printable
 
 FOLDER = "plan"
@@ -69,33 +70,43 @@ class PlannedPart:
         return hashlib.sha256(f"{self.input_hash} {config_hash}".encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Kept:
+    """An utterance as it was planned."""
+
+    part: int
+    digest: str
+    audio: AudioRef
+    text: str
+    language: str
+
+
 @dataclass
 class Known:
     """What earlier plans and runs have dealt with.
 
-    `part_of` tells the part of every utterance that was planned and not refused, `rejected` holds the fingerprints under which something was
-    refused, `audio` maps the content of every planned stretch to its path, and `parts` are the numbers taken.
+    `kept` holds every utterance that was planned and not refused, `rejected` the fingerprints under which something was refused for itself and
+    `duplicates` those refused for the sake of another, which may change; `parts` are the numbers taken.
     """
 
-    part_of: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, Kept] = field(default_factory=dict)
     rejected: set[str] = field(default_factory=set)
-    audio: dict[tuple[str, float, float, int], str] = field(default_factory=dict)
+    duplicates: set[str] = field(default_factory=set)
     parts: set[int] = field(default_factory=set)
 
     @property
     def next_part(self) -> int:
         return max(self.parts, default=-1) + 1
 
-    def keep(self, utterance: str, part: int, digest: str, audio: AudioRef) -> None:
-        """An utterance was planned into a part; a later plan overrides an earlier one."""
-        self.part_of[utterance] = part
-        self.audio[content_key(digest, audio)] = audio.path
+    def first_paths(self) -> dict[tuple[str, float, float, int], str]:
+        """Content of every kept stretch -> path of its recording."""
+        return {content_key(kept.digest, kept.audio): kept.audio.path for kept in self.kept.values()}
 
-    def refuse(self, utterance: str | None, part: int, fingerprint: str) -> None:
-        """An utterance was refused while its part was made. It counts as new once its fingerprint changes."""
-        self.rejected.add(fingerprint)
-        if utterance is not None and self.part_of.get(utterance) == part:
-            del self.part_of[utterance]
+    def refuse(self, utterance: str | None, part: int, fingerprint: str, reason: str) -> None:
+        """An utterance was refused when its part was planned or made. It counts as new once its fingerprint changes, or the other of a pair is gone."""
+        (self.duplicates if reason == ReasonCode.DUPLICATE_AUDIO else self.rejected).add(fingerprint)
+        if utterance is not None and utterance in self.kept and self.kept[utterance].part == part:
+            del self.kept[utterance]
 
 
 def content_key(digest: str, audio: AudioRef) -> tuple[str, float, float, int]:
@@ -168,6 +179,18 @@ def load_parts(dataset: Path, without: set[int]) -> list[PlannedPart]:
     return parts
 
 
+def withdraw(dataset: Path, parts: set[int]) -> None:
+    """Forget plans of parts that are not committed, and what killed workers left of those parts. Only for the holder of the lock."""
+    for path in plan_paths(dataset):
+        table = _read(path)
+        withdrawn = np.isin(table["part"].to_numpy(), list(parts))
+        if withdrawn.any():
+            files.write_atomically(path, encode_table(table.filter(pa.array(~withdrawn))))
+    for part in parts:
+        for leftover in (*(dataset / "shards").glob(f"{part_name(part)}.*"), quarantine_path(dataset, part)):
+            files.discard(leftover)
+
+
 def _part(path: Path, number: int, rows: list[dict[str, Any]]) -> PlannedPart:
     utterances = tuple(_planned(row) for row in rows if row["reason"] is None)
     rejections = tuple(
@@ -191,12 +214,11 @@ def known_from_plans(dataset: Path) -> Known:
     """What the plans say; what workers refused afterwards is still among the planned."""
     known = Known()
     for path in plan_paths(dataset):
-        table = _read(path).select(["part", "utt_id", "path", "start_s", "stretch_s", "channel", "source_digest", "fingerprint", "reason"])
-        for row in table.to_pylist():
+        for row in _read(path).to_pylist():
             known.parts.add(row["part"])
             if row["reason"] is None:
                 audio = AudioRef(os.fsdecode(row["path"]), row["start_s"], row["stretch_s"], row["channel"])
-                known.keep(row["utt_id"], row["part"], row["source_digest"], audio)
+                known.kept[row["utt_id"]] = Kept(row["part"], row["source_digest"], audio, row["text"], row["language"])
             else:
-                known.rejected.add(row["fingerprint"])
+                known.refuse(None, row["part"], row["fingerprint"], row["reason"])
     return known

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance
-from valle_data import files
 from valle_data.shards.base import EncodedShard, Member, Problem, ShardFormat, check_id
 
 BLOCK = tarfile.BLOCKSIZE

@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 from valle_data.audio import AudioLimits, read_audio
 from valle_data.errors import InputError, ReasonCode
+from valle_data.shards.index import printable
+from valle_data.source import file_digest
 from valle_data.stages.base import Stage, Tools, Work
 
 FLOOR_DBFS = -120.0
@@ -42,10 +44,28 @@ class DecodeStage(Stage):
 
     def _decode(self, work: Work) -> Work | InputError:
         try:
+            _check_source(work.planned.utterance.audio.path, work.planned.source_digest)
             waveform = read_audio(work.planned.utterance.audio, self.sample_rate_hz, self.limits)
         except InputError as error:
             return error
         return replace(work, waveform=waveform, duration_s=len(waveform) / self.sample_rate_hz, quality={**work.quality, **levels(waveform)})
+
+
+def _check_source(path: str, planned: str) -> None:
+    """Raise InputError, which stops the run, unless the file still has the digest `planned`: it was there, so what is wrong now is the disk or a writer."""
+    try:
+        found = file_digest(path)
+    except OSError as error:
+        raise InputError(
+            ReasonCode.STORAGE_FAILED,
+            f"{printable(path)!r} was read when it was planned and cannot be read now: {error.strerror}. "
+            "Mount its disk or put it back and run the same command again: it resumes. If it is gone for good, take it out of the corpus.",
+        ) from error
+    if found != planned:
+        raise InputError(
+            ReasonCode.SOURCE_CHANGED,
+            f"{printable(path)!r} changed after it was planned. Let nothing write to the corpus and run the same command again: it plans the recording anew.",
+        )
 
 
 def levels(waveform: NDArray[np.float32]) -> dict[str, float]:
