@@ -98,13 +98,26 @@ def kill_workers(options: Options, output: Path, kills: int, pace: Pace, generat
         time.sleep(generator.uniform(0, pace.work_s / 8))
         if process.poll() is not None:
             break
-        workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+        workers = workers_of(process)
         if workers:
             generator.choice(workers).kill()
             committed.append(num_parts(output))
     if process.wait() != 0:
         raise SystemExit(f"prepare did not survive a killed worker: {output.with_suffix('.out').read_text()[-2000:]}")
     return committed
+
+
+def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    """The worker processes of a run that are alive."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        try:
+            command = child.cmdline()
+        except psutil.NoSuchProcess:  # it ended since it was listed
+            continue
+        if "spawn_main" in " ".join(command):
+            found.append(child)
+    return found
 
 
 def wait_for_work(output: Path, process: subprocess.Popen[bytes]) -> None:

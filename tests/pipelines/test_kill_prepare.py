@@ -105,12 +105,24 @@ def kill_group(folder: Path, output: Path, generator: random.Random, kills: int)
     return hits
 
 
+def workers_of(process: subprocess.Popen) -> list[psutil.Process]:
+    found = []
+    for child in psutil.Process(process.pid).children():
+        try:
+            command = child.cmdline()
+        except psutil.NoSuchProcess:  # it ended since it was listed
+            continue
+        if "spawn_main" in " ".join(command):
+            found.append(child)
+    return found
+
+
 def kill_workers(folder: Path, output: Path, generator: random.Random, kills: int) -> int:
     """Kill up to `kills` workers of one run at random moments; returns how many."""
     process, hits = start(folder, output, 2), 0
     wait_for_work(output, process)
     while hits < kills and process.poll() is None:
-        workers = [child for child in psutil.Process(process.pid).children() if "spawn_main" in " ".join(child.cmdline())]
+        workers = workers_of(process)
         if workers:
             generator.choice(workers).kill()
             hits += 1
