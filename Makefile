@@ -30,8 +30,20 @@ lint: install-dev  ## Style, import contracts and types
 	$(BIN)/lint-imports
 	$(BIN)/pyright
 
-bench: install-dev  ## Measure and write the records of docs/benchmarks/
+bench: install-dev data/digits data/sentences work/debug  ## Measure on the CPU and write the records of docs/benchmarks/ (half an hour)
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/phonemizer_throughput.py
+	$(BIN)/python benchmarks/loader.py --work work/loader -o docs/benchmarks/loader.md
+	$(BIN)/python benchmarks/mini_codec.py data/sentences/heldout data/digits -o docs/benchmarks/mini_codec.md
+	$(BIN)/python benchmarks/kill_prepare.py configs/prepare/debug.yaml part_duration_s=10
+	$(BIN)/python benchmarks/kill_train.py configs/train/debug.yaml dataset=work/debug
+
+data/%:
+	$(BIN)/python benchmarks/synthesise_speech.py $* $@
+
+work/debug: | install-dev
+	$(BIN)/python -m pipelines prepare configs/prepare/debug.yaml -o $@
+	$(BIN)/python -m pipelines metadata $@ --no-report
 
 # Installs nothing: a machine with a GPU often has its own torch, and no network.
 bench-gpu:  ## Measure on a CUDA device, in nine minutes; ARGS="--device cpu --tiny" to see that it runs

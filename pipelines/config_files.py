@@ -5,6 +5,7 @@ A configuration's kind is the name of its folder: `configs/train/digits.yaml` co
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,11 +116,19 @@ def schema(kind: str, console: Console) -> ExitCode:
     return ExitCode.DONE
 
 
+def required_keys(model: type[Config]) -> set[str]:
+    return {name for name, field in model.model_fields.items() if field.is_required()}
+
+
 def model_for(path: Path, kind: str | None) -> type[Config]:
-    """The model of `kind`, or of the folder a file lies in. Raises UsageError when neither is known."""
+    """The model of `kind`, of the folder a file lies in, or the only one whose required keys it has. Raises UsageError when none is known."""
     if kind is not None:
         return KINDS[kind]
     folder_name = path.resolve().parent.name
     if folder_name not in KINDS:
+        keys = set(re.findall(r"^(\w+):", "\n".join(part.read_text(encoding="utf-8", errors="replace") for part in base_chain(path)), re.MULTILINE))
+        fitting = [model for model in KINDS.values() if (required := required_keys(model)) and required <= keys]
+        if len(fitting) == 1:
+            return fitting[0]
         raise UsageError(f"{path} lies in the folder {folder_name!r}, which says nothing about its kind. Add --kind with one of: {', '.join(KINDS)}.")
     return KINDS[folder_name]

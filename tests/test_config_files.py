@@ -105,3 +105,21 @@ def test_an_unknown_name_finds_the_nearest(shipped):
 def test_schema_is_for_an_editor(shipped):
     schema = json.loads(printed(config_files.schema, "train"))
     assert schema["properties"].keys() == {"steps", "rate_hz"} and schema["additionalProperties"] is False
+
+
+def test_the_kind_of_a_copied_file_comes_from_its_keys(tmp_path: Path) -> None:
+    for name, model in (("prepare/my-recordings", "PrepareConfig"), ("train/digits", "TrainConfig")):
+        copy = tmp_path / "mine.yaml"
+        copy.write_bytes(config_files.find(Path(name)).read_bytes())
+        assert config_files.model_for(copy, None).__name__ == model
+
+
+def test_a_configuration_is_copied_to_a_file(tmp_path: Path) -> None:
+    console = Console(stdout=io.StringIO())
+    target = tmp_path / "my-voice.yaml"
+    assert config_files.copy("train/digits", target, console) == 0
+    assert target.read_bytes() == config_files.find(Path("train/digits")).read_bytes()
+    with pytest.raises(UsageError, match="exists already"):
+        config_files.copy("train/digits", target, console)
+    with pytest.raises(UsageError, match=r"builds on digits\.yaml, so it needs a folder"):
+        config_files.copy("train/demo", tmp_path / "demo.yaml", console)
