@@ -18,7 +18,7 @@ from valle_data.shards.commit import CommitRecord, read_part_index, read_quarant
 from valle_data.shards.index import SCHEMA, SCORES
 from valle_data.shards.manifest import DatasetManifest
 
-COLUMNS = ("utt_id", "part", "speaker", "group", "language", "num_frames", "duration_s", "num_phones", *SCORES)
+COLUMNS = ("utt_id", "part", "speaker", "group", "source_digest", "start_s", "end_s", "language", "num_frames", "duration_s", "num_phones", *SCORES)
 EXAMPLES_PER_REASON = 5
 
 

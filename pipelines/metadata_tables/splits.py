@@ -1,8 +1,8 @@
 """Training and validation: which utterances are kept apart.
 
 Whether a key (a recording or a speaker) is for validation depends on a hash of the seed and the key alone, so adding data moves nobody. The one choice that
-depends on the others - the key that is forced into a split that would be empty - is kept by reading the splits made before. Where the rows say what was
-recorded, that is the key of an utterance and not its name: copies of one recording are on the same side, so that none is validated on what it was trained on.
+depends on the others - the key that is forced into a split that would be empty - is kept by reading the splits made before. The key of an utterance is
+what was recorded, not its name: copies of one recording are on the same side, so that none is validated on what it was trained on.
 """
 
 import json
@@ -24,8 +24,8 @@ SEPARATOR = "\0"
 SPLIT_SCHEMA = pa.schema(
     [pa.field("utt_id", pa.string(), nullable=False), pa.field("split", pa.string(), nullable=False), pa.field("rule", pa.string(), nullable=False)]
 )
-KEY_COLUMNS = {"utterance": (("source_digest", "start_s", "end_s"), ("utt_id",)), "speaker": (("group", "speaker"),)}
-"""What a key is made of, by `split_by`: the first choice whose columns are there. A speaker is a person, so the same name in two groups is two."""
+KEY_COLUMNS = {"utterance": ("source_digest", "start_s", "end_s"), "speaker": ("group", "speaker")}
+"""What a key is made of, by `split_by`. A speaker is a person, so the same name in two groups is two."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ def make_splits(rows: pa.Table, rule: SplitRule, earlier: pa.Table) -> Splits:
 
 def _keys(rows: pa.Table, rule: SplitRule) -> list[str]:
     """What is never divided, for every row."""
-    columns = next(names for names in KEY_COLUMNS[rule.split_by] if set(names) <= set(rows.column_names))
-    return [SEPARATOR.join(map(str, parts)) for parts in zip(*(rows[name].to_pylist() for name in columns), strict=True)]
+    columns = (rows[name].to_pylist() for name in KEY_COLUMNS[rule.split_by])
+    return [SEPARATOR.join(map(str, parts)) for parts in zip(*columns, strict=True)]
 
 
 def _named(utterances: list[str], is_validation: NDArray[np.bool_]) -> list[tuple[str, str]]:

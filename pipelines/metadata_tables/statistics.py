@@ -18,6 +18,8 @@ from valle_data.shards.index import SCORES
 from valle_data.shards.manifest import DatasetManifest
 
 STATS_VERSION = 1
+PERSON = "person"
+"""A column of group and speaker: the same name in two groups is two speakers."""
 SCORE_UNITS = {"dbfs": "dBFS", "db": "dB", "hz": "Hz", "s": "s"}
 
 
@@ -95,12 +97,13 @@ class Statistics:
 def compute(manifest: DatasetManifest, gathered: Gathered, splits: Splits, rule: SplitRule) -> Statistics:
     """Statistics of what was gathered; an empty data set has zeros and empty tables."""
     rows = gathered.rows.append_column("validation", pa.array(splits.is_validation.astype(np.int64)))
+    rows = rows.append_column(PERSON, pc.binary_join_element_wise(rows["group"], rows["speaker"], "\0"))
     speakers = _per(rows, ["group", "speaker"])
     counts = {symbol: gathered.phones.get(symbol, 0) for symbol in manifest.vocabulary.symbols}
     totals = Totals(
         num_parts=gathered.num_parts,
         num_utterances=rows.num_rows,
-        num_speakers=_distinct(rows, "speaker"),
+        num_speakers=_distinct(rows, PERSON),
         num_groups=_distinct(rows, "group"),
         num_languages=_distinct(rows, "language"),
         num_frames=_sum(rows, "num_frames"),
@@ -117,8 +120,8 @@ def compute(manifest: DatasetManifest, gathered: Gathered, splits: Splits, rule:
         histograms=_histograms(rows),
         phones=PhoneInventory(counts, tuple(symbol for symbol, count in counts.items() if not count)),
         speakers=speakers,
-        groups=_per(rows, ["group"], count="speaker"),
-        languages=_per(rows, ["language"], count="speaker"),
+        groups=_per(rows, ["group"], count_speakers=True),
+        languages=_per(rows, ["language"], count_speakers=True),
     )
 
 
@@ -136,19 +139,19 @@ def _hours(rows: pa.Table) -> float:
 
 def _split_totals(rows: pa.Table, name: str, flag: int) -> SplitTotals:
     chosen = rows.filter(pc.equal(rows["validation"], flag))
-    return SplitTotals(name, chosen.num_rows, _distinct(chosen, "speaker"), _hours(chosen))
+    return SplitTotals(name, chosen.num_rows, _distinct(chosen, PERSON), _hours(chosen))
 
 
-def _per(rows: pa.Table, keys: list[str], count: str | None = None) -> pa.Table:
+def _per(rows: pa.Table, keys: list[str], count_speakers: bool = False) -> pa.Table:
     """One row for each value of `keys`, sorted: utterances, hours, durations, phones, phones per second, how many are for validation."""
     aggregates = [("duration_s", name) for name in ("count", "sum", "min", "max")] + [("num_phones", "sum"), ("validation", "sum")]
-    if count:
-        aggregates.append((count, "count_distinct"))
+    if count_speakers:
+        aggregates.append((PERSON, "count_distinct"))
     found = rows.group_by(keys, use_threads=False).aggregate(aggregates).sort_by([(key, "ascending") for key in keys])
     utterances, total_s = found["duration_s_count"], found["duration_s_sum"].cast(pa.float64())
     columns = {key: found[key] for key in keys}
-    if count:
-        columns[f"num_{count}s"] = found[f"{count}_count_distinct"]
+    if count_speakers:
+        columns["num_speakers"] = found[f"{PERSON}_count_distinct"]
     columns |= {
         "num_utterances": utterances,
         "num_validation": found["validation_sum"],

@@ -202,3 +202,18 @@ def test_another_rule_says_how_many_move(dataset: Path) -> None:
     warnings = [event["message"] for event in run(dataset, validation_fraction=0.5, seed=2) if event["event"] == "warning"]
     moved = sum(old != new for old, new in zip(before, read(dataset, "splits.parquet")["split"].to_pylist(), strict=True))
     assert moved and warnings == [f"{moved} utterances change between training and validation, because the splits were made by another rule before."]
+
+
+def test_copies_and_namesakes_count_as_what_they_are(tmp_path: Path) -> None:
+    """Copies of one recording are on one side of the split; one name in two groups is two speakers."""
+    folder = empty_dataset(tmp_path / "set")
+    for part, group in enumerate(("a", "b")):
+        members = [coded(f"u{part}-{index}", speaker="01") for index in range(20)]
+        members = [replace(member, utterance=replace(member.utterance, group=group), source_digest=f"{index:032x}") for index, member in enumerate(members)]
+        commit_part(folder, identity(part, f"id{part}"), members, [], TarShard())
+    run(folder, validation_fraction=0.5)
+    splits = dict(zip(read(folder, "splits.parquet")["utt_id"].to_pylist(), read(folder, "splits.parquet")["split"].to_pylist(), strict=True))
+    assert all(splits[f"u0-{index}"] == splits[f"u1-{index}"] for index in range(20)) and len(set(splits.values())) == 2
+    stats = json.loads((folder / "metadata/stats.json").read_text())
+    assert stats["totals"]["num_speakers"] == 2 and stats["languages"][0]["num_speakers"] == 2
+    assert [split["num_speakers"] for split in stats["splits"]] == [2, 2]
