@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from valle_data.records import AudioRef, CodecSpec, CodedUtterance, Rejection, Utterance
 from valle_data.shards.commit import CommitRecord, commit_part
-from valle_data.shards.index import PartIdentity
+from valle_data.shards.index import SCHEMA, PartIdentity, decode_table, encode_table
 from valle_data.shards.manifest import DatasetManifest, PhonemizerStamp
 from valle_data.shards.tar import TarShard
 from valle_data.text.vocabulary import Vocabulary
@@ -42,3 +43,11 @@ def empty_dataset(path: Path) -> Path:
 def add_part(dataset: Path, part: int, *, num_utterances: int = 3, rejections: list[Rejection] | None = None) -> CommitRecord:
     utterances = [coded(f"p{part}-u{index}", num_frames=5 + index, seed=part) for index in range(num_utterances)]
     return commit_part(dataset, identity(part, f"id{part}"), utterances, rejections or [], TarShard())
+
+
+def write_index(path: Path, table: pa.Table) -> None:
+    path.write_bytes(encode_table(table))
+
+
+def read_index(path: Path) -> pa.Table:
+    return decode_table(path.read_bytes(), path=path, schema=SCHEMA)

@@ -8,14 +8,14 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from tests.shard_dummies import add_part, coded, empty_dataset, identity, manifest
+from tests.shard_dummies import add_part, coded, empty_dataset, identity, manifest, write_index
 from valle_data.dataset import Dataset
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance
 from valle_data.samplers.plan import Plan, SamplerConfig
 from valle_data.shards.base import index_path, record_path, shard_path
 from valle_data.shards.commit import commit_part, load_record
-from valle_data.shards.index import decode_table, encode_table, write_index
+from valle_data.shards.index import decode_table, encode_table
 from valle_data.shards.tar import TarShard
 from valle_data.text.vocabulary import Vocabulary
 

@@ -6,10 +6,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.shard_dummies import coded, identity
+from tests.shard_dummies import coded, identity, read_index, write_index
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import Rejection
-from valle_data.shards.index import QUARANTINE_SCHEMA, SCHEMA, encode_table, index_table, printable, quarantine_table, read_index, write_index
+from valle_data.shards.index import QUARANTINE_SCHEMA, SCHEMA, encode_table, index_table, printable, quarantine_table
 from valle_data.shards.tar import TarShard
 
 

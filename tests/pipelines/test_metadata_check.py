@@ -13,12 +13,12 @@ import pytest
 
 from pipelines import metadata
 from pipelines.console import Console
-from tests.shard_dummies import add_part, coded, empty_dataset, identity
+from tests.shard_dummies import add_part, coded, empty_dataset, identity, read_index
 from valle_data.errors import ExitCode, ReasonCode
 from valle_data.records import Rejection
 from valle_data.shards.base import index_path, quarantine_path, record_path, shard_path
 from valle_data.shards.commit import commit_part, load_record
-from valle_data.shards.index import encode_table, read_index
+from valle_data.shards.index import encode_table
 from valle_data.shards.tar import TarShard
 
 

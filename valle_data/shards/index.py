@@ -8,7 +8,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance, Rejection
 from valle_data.shards.base import Member
@@ -180,13 +179,3 @@ def _difference(found: pa.Schema, expected: pa.Schema) -> str:
     changed = sorted(name for name in ours.keys() & theirs.keys() if not ours[name].equals(theirs[name]))
     parts = [f"{word} {', '.join(names)}" for word, names in (("missing", missing), ("unknown", extra), ("of another type", changed)) if names]
     return "; ".join(parts) or "another order"
-
-
-def write_index(path: Path, table: pa.Table) -> None:
-    """Write a table durably and atomically."""
-    files.write_atomically(path, encode_table(table))
-
-
-def read_index(path: Path) -> pa.Table:
-    """The index at `path`, page checksums and schema verified. Where the commit record is at hand, `commit.read_part_index` verifies every byte."""
-    return decode_table(files.read(path), path=path, schema=SCHEMA)
