@@ -2,8 +2,9 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from valle_data.records import AudioRef, Utterance
@@ -51,12 +52,13 @@ def _know_from_index(known: Known, output: Path, record: CommitRecord) -> None:
 def stale_parts(output: Path, parts: Sequence[PlannedPart], utterances: Iterable[Utterance]) -> set[int]:
     """Those of the planned `parts` of which an utterance is no longer in the corpus as it was planned."""
     listed = {utterance.id: utterance for utterance in utterances}
+    digest = cache(file_digest)
     planned_ns = min((path.stat().st_mtime_ns for path in plan_paths(output)), default=0)
     return {
         part.part
         for part in parts
         for planned in part.utterances
-        if listed.get(planned.utterance.id) != planned.utterance or _has_changed(planned.utterance.audio.path, planned.source_digest, planned_ns)
+        if listed.get(planned.utterance.id) != planned.utterance or _has_changed(planned.utterance.audio.path, planned.source_digest, planned_ns, digest)
     }
 
 
@@ -71,21 +73,21 @@ class Change:
 def changes(output: Path, known: Known, committed: Sequence[CommitRecord], utterances: Iterable[Utterance]) -> list[Change]:
     """Committed utterances that the corpus has otherwise today; recordings are read again where they are younger than the commit."""
     committed_ns = {record.part: record_path(output, record.part).stat().st_mtime_ns for record in committed}
-    found = []
+    digest, found = cache(file_digest), []
     for utterance in utterances:
         kept = known.kept.get(utterance.id)
         if kept is None or kept.part not in committed_ns:
             continue
         is_reworded = (kept.text, kept.language) != (utterance.text, utterance.language)
-        if is_reworded or _has_changed(utterance.audio.path, kept.digest, committed_ns[kept.part]):
+        if is_reworded or _has_changed(utterance.audio.path, kept.digest, committed_ns[kept.part], digest):
             found.append(Change(utterance.audio.path, kept.part))
     return found
 
 
-def _has_changed(path: str, digest: str, since_ns: int) -> bool:
+def _has_changed(path: str, before: str, since_ns: int, digest: Callable[[str], str]) -> bool:
     """Whether a file written after `since_ns` has another content; one that cannot be read is for the planner or a worker to report."""
     try:
-        return os.stat(path).st_mtime_ns >= since_ns and file_digest(path) != digest
+        return os.stat(path).st_mtime_ns >= since_ns and digest(path) != before
     except OSError:
         return False
 

@@ -14,7 +14,7 @@ from valle_data.config import Config
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Utterance
 from valle_data.source import file_digest
-from valle_data.stages import STAGES
+from valle_data.stages import STAGES, decode
 from valle_data.stages.base import Stage, Tools, Work
 from valle_data.stages.decode import DecodeStage, levels
 from valle_data.stages.phonemize import PhonemizeStage
@@ -104,6 +104,13 @@ def test_a_planned_recording_that_is_gone_or_another_stops_the_run(reason: Reaso
     with pytest.raises(InputError, match=words) as caught:
         DecodeStage(AudioLimits(), tools).run([planned])
     assert caught.value.reason is reason
+
+
+def test_a_recording_of_many_stretches_is_read_once_for_its_digest(tmp_path: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
+    soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
+    works, read = [on_disk(name, tmp_path / "a.wav") for name in "abc"], []
+    monkeypatch.setattr(decode, "file_digest", lambda path: read.append(path) or file_digest(path))
+    assert len(DecodeStage(AudioLimits(), tools).run(works).kept) == 3 and len(read) == 1
 
 
 def test_a_wav_of_chunks_without_end_is_refused_before_it_is_walked(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """Decode: a stretch of a recording -> mono waveform at the codec's sample rate, read and resampled once, with loudness and peak as scores."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,21 +41,22 @@ class DecodeStage(Stage):
         self.sample_rate_hz = tools.codec.spec.sample_rate_hz
 
     def process(self, works: Sequence[Work]) -> list[Work | InputError]:
-        return [self._decode(work) for work in works]
+        digest = cache(file_digest)  # many stretches may lie in one file
+        return [self._decode(work, digest) for work in works]
 
-    def _decode(self, work: Work) -> Work | InputError:
+    def _decode(self, work: Work, digest: Callable[[str], str]) -> Work | InputError:
         try:
-            _check_source(work.planned.utterance.audio.path, work.planned.source_digest)
+            _check_source(work.planned.utterance.audio.path, work.planned.source_digest, digest)
             waveform = read_audio(work.planned.utterance.audio, self.sample_rate_hz, self.limits)
         except InputError as error:
             return error
         return replace(work, waveform=waveform, duration_s=len(waveform) / self.sample_rate_hz, quality={**work.quality, **levels(waveform)})
 
 
-def _check_source(path: str, planned: str) -> None:
+def _check_source(path: str, planned: str, digest: Callable[[str], str]) -> None:
     """Raise InputError, which stops the run, unless the file still has the digest `planned`: it was there, so what is wrong now is the disk or a writer."""
     try:
-        found = file_digest(path)
+        found = digest(path)
     except OSError as error:
         raise InputError(
             ReasonCode.STORAGE_FAILED,
