@@ -1,7 +1,7 @@
 """Synthesise a speech corpus with flite and espeak-ng, to train on and to test with.
 
     python benchmarks/synthesise_speech.py digits data/digits --utterances 3000 --seed 0
-    python benchmarks/synthesise_speech.py sentences data/sentences --hours 2
+    python benchmarks/synthesise_speech.py sentences data/sentences
     python benchmarks/synthesise_speech.py digits examples/digits --utterances 100 --format ogg
 
 Layout: `OUT/{group}/{speaker}/{utterance}.wav` with the text beside it as `.txt`. The group is `train` or `heldout`: a digit string belongs to
@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("corpus", choices=("digits", "sentences"))
     parser.add_argument("out", type=Path)
     parser.add_argument("--utterances", type=int, default=3000, help="digits: utterances of each voice")
-    parser.add_argument("--hours", type=float, default=2.0, help="sentences: hours of speech, about")
+    parser.add_argument("--hours", type=float, default=2.4, help="sentences: hours of speech, about")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--format", choices=("wav", "ogg", "flac"), default="wav")
     args = parser.parse_args()
