@@ -27,6 +27,8 @@ class Reporting:
 
 def run_command(name: str, reporting: Reporting, action: Callable[[Console], ExitCode]) -> int:
     """Run `action` with the console it asks for and return the exit code of the process. Nothing escapes but SystemExit."""
+    # Threads that wait by sleeping: spinning ones make a run beside other work many times slower. Read by OpenMP when torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     console = Console(as_json=reporting.as_json or (reporting.lines and not sys.stdout.isatty()))
     try:
         with RunLog(reporting.log_file) as log:
