@@ -111,7 +111,8 @@ def signal(codec: Codec, seconds: float, seed: int = 3) -> np.ndarray:
 
 
 def test_every_entry_of_the_table_is_tried():
-    assert set(MAKERS) == set(CODECS)
+    entries = {name for name, target in CODECS._entries.items() if not target.startswith("tests.")}
+    assert set(MAKERS) == entries
 
 
 def test_the_spec_is_sane_and_survives_json(codec: Codec):
