@@ -134,17 +134,20 @@ def _list(config: PrepareConfig, phonemizer: Phonemizer, console: Console) -> Co
     listing = CORPORA.build(config.corpus).list()
     if not listing.utterances and not listing.problems:
         raise UsageError("The corpus has no recordings. Check its path and pattern in the configuration (`valle config show CONFIG`).")
-    _check_languages(listing.utterances, phonemizer)
+    _check_languages(listing.utterances, phonemizer, config.max_quarantine_fraction)
     _warn(listing, console)
     return replace(listing, utterances=[printable_utterance(utterance) for utterance in listing.utterances])
 
 
-def _check_languages(utterances: Sequence[Utterance], phonemizer: Phonemizer) -> None:
+def _check_languages(utterances: Sequence[Utterance], phonemizer: Phonemizer, allowed_fraction: float) -> None:
+    """Refuse a mistyped language before any work; a few utterances in a strange one are left to the quarantine."""
     counts = Counter(utterance.language for utterance in utterances)
     for language, count in sorted(counts.items()):
         try:
             phonemizer.check_language(language)
         except InputError as error:
+            if count <= allowed_fraction * len(utterances):
+                continue
             first = next(utterance.audio.path for utterance in utterances if utterance.language == language)
             raise UsageError(
                 f"{error.args[0]} {count:,} of the utterances have this language, first {printable(first)!r}: correct `corpus.language`, "

@@ -149,7 +149,7 @@ def test_an_utterance_in_two_parts_is_reported(dataset: Path) -> None:
     assert [(p.reason, p.utterance) for p in check_dataset(dataset)] == [(ReasonCode.DUPLICATE_ID, "u")]
 
 
-@pytest.mark.parametrize("name", ["pipe:id > /tmp/x", "../part-000000.tar", "/part-000000.tar", "part-000000.pkl.tar", None])
+@pytest.mark.parametrize("name", ["pipe:id > x", "../part-000000.tar", "/part-000000.tar", "part-000000.pkl.tar", None])
 def test_a_record_that_names_anything_but_its_shard_is_refused(dataset: Path, name: str | None) -> None:
     add_part(dataset, 0)
     path = record_path(dataset, 0)

@@ -1,5 +1,6 @@
 """A corpus that changes between runs, or under one: nothing wrong is kept for ever, and nothing is kept in silence."""
 
+import json
 import os
 import shutil
 import signal
@@ -183,6 +184,18 @@ def test_a_mistyped_language_is_refused_before_anything_is_read(folder: Path, tm
     with pytest.raises(UsageError, match=r"xx-us.*Did you mean 'es-us'.*12 of the utterances.*corpus\.language") as caught:
         run(settings, tmp_path / "set")
     assert caught.value.exit_code is ExitCode.USAGE and not list((tmp_path / "set" / "plan").iterdir())
+
+
+def test_a_few_utterances_in_a_strange_language_go_to_quarantine(folder: Path, tmp_path: Path) -> None:
+    root = tmp_path / "mixed"
+    shutil.copytree(folder, root)
+    odd = next(root.rglob("*.wav"))
+    table = [{"path": str(path.relative_to(root)), "text": "one two"} | ({"language": "xx-us"} if path == odd else {}) for path in sorted(root.rglob("*.wav"))]
+    (root / "table.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table), encoding="utf-8")
+    mixed = CORPORA["folder"].Config(root=root, table="table.jsonl")
+    settings = config(root, phonemizer="espeak", corpus=mixed, max_quarantine_fraction=0.1)
+    code, said = run(settings, tmp_path / "set")
+    assert code is ExitCode.DONE and "unknown_language" in said
 
 
 def test_the_log_lies_in_the_output_folder_and_has_the_traceback(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
