@@ -344,3 +344,13 @@ def test_seed_zero_is_a_seed() -> None:
     zero, one = (drawn(Plan(columns, SamplerConfig(seed=seed)), range(1)) for seed in (0, 1))
     assert not np.array_equal(zero, one)
     assert np.array_equal(zero, drawn(Plan(columns, SamplerConfig()), range(1)))
+
+
+def test_a_speaker_a_thousand_times_larger_gets_its_share_and_no_more() -> None:
+    speaker = np.array([0] * 4000 + [1] * 4)
+    columns = Columns(np.full(4004, 30), np.full(4004, 5), speaker, np.zeros(4004, dtype=int), 25.0, 8, "lopsided")
+    plan = Plan(columns, SamplerConfig(mode="speaker", block_draws=2000, max_positions=1000))
+    documents = plan.block(0).documents
+    assert (speaker[documents.rows] == 1).mean() == pytest.approx(0.5, abs=0.01)
+    prompted = documents.prompt_rows >= 0
+    assert (speaker[documents.rows[prompted]] == speaker[documents.prompt_rows[prompted]]).all()

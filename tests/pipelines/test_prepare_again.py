@@ -235,3 +235,27 @@ def test_torch_keeps_its_threads(folder: Path, tmp_path: Path, monkeypatch: pyte
         assert seen == {1} and torch.get_num_threads() == 3
     finally:
         torch.set_num_threads(before)
+
+
+def test_every_kind_of_bad_text_is_cleaned_or_refused_and_stops_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    texts = {
+        "nul": "one\0 two",
+        "bidi": "one \u202etwo\u202c",
+        "emoji": "\N{GRINNING FACE}",
+        "endless": "one " * 30_000,
+        "espeak": "[[w'Vn]]",
+        "ssml": "<speak>one</speak>",
+        "plain": "one two",
+    }
+    for seed, (name, text) in enumerate(texts.items()):
+        recording(root, "s0", name, seed=seed, text=None).with_suffix(".txt").write_text(text, encoding="utf-8")
+    code, _ = run(config(root, phonemizer="espeak", max_quarantine_fraction=1.0), tmp_path / "set")
+    assert code is ExitCode.DONE
+    kept = {row["source_uri"].split("/")[-1].removesuffix(".wav"): row for row in rows(tmp_path / "set")}
+    refused = {row["path"].split("/")[-1].removesuffix(".wav"): row["reason"] for row in quarantined(tmp_path / "set")}
+    assert kept.keys() | refused.keys() == texts.keys() and not kept.keys() & refused.keys()
+    expected = {"endless": "text_too_long", "espeak": "text_markup", "ssml": "text_markup"}
+    assert {name: refused[name] for name in expected} == expected
+    assert refused["emoji"].startswith("text_")
+    assert kept["bidi"]["text_normalized"] == kept["plain"]["text_normalized"] == "one two"

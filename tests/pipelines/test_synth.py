@@ -175,6 +175,14 @@ def test_a_codec_that_is_not_the_models_own_is_refused(tmp_path: Path, capsys: p
     assert "dataset_mismatch" in message and "weights 000000000000" in message and card.codec.weights_hash[:12] in message
 
 
+def test_another_version_of_the_phonemizer_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card = make_card()
+    save_checkpoint(tmp_path, 1, Checkpoint(replace(card, phonemizer_version="espeak 0.1"), card.build().state_dict(), {}, {"step": 1}))
+    assert main(["synth", TEXT, "--checkpoint", str(tmp_path), "-o", str(tmp_path / "out.wav")]) == 1
+    message = capsys.readouterr().err
+    assert "dataset_mismatch" in message and "espeak 0.1" in message and card.phonemizer_version in message
+
+
 def test_a_model_that_never_learnt_to_continue_refuses_a_prompt_text(prompt: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     card = replace(make_card(), tasks=("tts",))
     save_checkpoint(tmp_path, 1, Checkpoint(card, card.build().state_dict(), {}, {"step": 1}))
