@@ -59,10 +59,10 @@ class Verdict:
 Speak = Callable[[Item], Sound]
 
 
-def items_below(folder: Path, per_speaker: int) -> list[Item]:
-    """The first recordings of each speaker by name."""
+def items_below(folder: Path, per_speaker: int, skip: int = 0) -> list[Item]:
+    """The first recordings of each speaker by name, after `skip` of them."""
     speakers = sorted(path for path in folder.iterdir() if path.is_dir())
-    return [Item.read(path) for speaker in speakers for path in sorted(speaker.glob("*.wav"))[:per_speaker]]
+    return [Item.read(path) for speaker in speakers for path in sorted(speaker.glob("*.wav"))[skip : skip + per_speaker]]
 
 
 def record_sentences(folder: Path, count: int) -> list[Item]:
@@ -172,7 +172,7 @@ def evaluate(args: argparse.Namespace, folder: Path) -> Table:
     """Judge every column on the same items."""
     enrolment = items_below(args.corpus / "train", ENROLMENT)
     if args.task == "digits":
-        items, hears = items_below(args.corpus / "heldout", args.utterances), GrammarJudge.of_words(DIGITS)
+        items, hears = items_below(args.corpus / "heldout", args.utterances, args.skip), GrammarJudge.of_words(DIGITS)
     else:
         items, hears = record_sentences(folder, args.utterances), GrammarJudge.of_sentences(SENTENCES)
     sounds = {speaker: [Sound.read(i.path) for i in enrolment if i.speaker == speaker] for speaker in sorted({i.speaker for i in enrolment})}
@@ -195,6 +195,7 @@ def main() -> None:
     parser.add_argument("task", choices=("digits", "sentences"))
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--utterances", type=int, default=30, help="of each voice")
+    parser.add_argument("--skip", type=int, default=0, help="digits: leave out so many of each voice, such as those that settings were chosen on")
     parser.add_argument("--codec", default="mini")
     parser.add_argument("--weights", type=Path, help="of the codec, when there is no checkpoint; default: its own")
     parser.add_argument("--checkpoint", type=Path, help="a run or checkpoint of `valle train`")

@@ -93,7 +93,7 @@ def make_card(config: TrainConfig, data: Dataset, validation: Dataset | None) ->
         tasks=tuple(sorted(config.sampler.tasks)),
         codec=manifest.codec,
         codec_config=manifest.codec_config,
-        phonemizer_config={"name": manifest.phonemizer.name, **manifest.phonemizer.config},
+        phonemizer_config=manifest.phonemizer.config,
         phonemizer_version=manifest.phonemizer.version,
     )
 

@@ -35,8 +35,8 @@ class ArResult:
 class _Request:
     """A request on its way."""
 
-    def __init__(self, place: int, request: ArRequest) -> None:
-        self.place, self.request = place, request
+    def __init__(self, request: ArRequest) -> None:
+        self.request = request
         self.generator = make_generator(request.sampling)
         self.tokens: list[int] = []
         self.stop_reason = ""
@@ -73,7 +73,7 @@ def decode_level_0(model: Valle, requests: Sequence[ArRequest], layout: Layout) 
     device = model.output.weight.device
     longest = max(len(r.speech.phones) + r.speech.prompt.shape[1] + r.max_frames for r in requests)
     cache = KVCache(model.backbone.num_layers, capacity=longest + 4)
-    everyone = [_Request(place, request) for place, request in enumerate(requests)]
+    everyone = [_Request(request) for request in requests]
     running = everyone
     hidden = prefill(model, requests, layout, cache)
     while True:
