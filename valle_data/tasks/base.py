@@ -2,9 +2,9 @@
 
 Every document has the order `<text> <level, task> <language> <prompt> <begin> <target>` (VALL-E, Wang et al. 2023, section 4). Each position stands
 at a time, counted in frames: target frame t at time t, the prompt just before it, and phone i where it is likely to be spoken, at
-`text_start + i * frames_per_phone`. With rotary embeddings, phones and frames that belong together
-are then close to each other (after LARoPE, Kim et al. 2025, arXiv:2509.11084, but with a fixed rate, so that it needs no length in advance). In the
-first 200 steps it learns as fast as positions counted one by one do (docs/log.md).
+`text_start + i * frames_per_phone`. With rotary embeddings, phones and frames that belong together are then close to each other (after LARoPE,
+Kim et al. 2025, arXiv:2509.11084, but with a fixed rate, so that it needs no length in advance). In the first 200 steps it learns no faster than
+positions counted one by one do (docs/log.md).
 """
 
 from abc import ABC, abstractmethod
