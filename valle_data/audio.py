@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 from pydantic import Field, PositiveInt
 
@@ -22,6 +21,7 @@ from valle_data.audio_containers.base import Container, Declared, bad_header, tr
 from valle_data.config import Config
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef
+from valle_data.sound import Sound
 
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192000
 BLOCK_FRAMES = 1 << 16
@@ -68,7 +68,12 @@ def probe(path: str, limits: AudioLimits) -> AudioInfo:
 
 
 def read_audio(ref: AudioRef, sample_rate_hz: int, limits: AudioLimits) -> NDArray[np.float32]:
-    """The stretch as float32 `[N]` in -1..1 at `sample_rate_hz`: one channel, or the mean of all, resampled by soxr (HQ).
+    """The stretch as float32 `[N]` in -1..1 at `sample_rate_hz`, resampled by soxr (HQ); raises what `read_sound` raises."""
+    return read_sound(ref, limits).at(sample_rate_hz)
+
+
+def read_sound(ref: AudioRef, limits: AudioLimits) -> Sound:
+    """The stretch at the recording's own rate: one channel, or the mean of all.
 
     A cut file is refused whatever stretch of it is asked for; damage that cuts nothing is found where the stretch lies, in Ogg anywhere. Raises InputError
     `not_audio`, `bad_header`, `truncated_audio`, `empty_audio`, `silent_audio`, `clipped_audio`, `non_finite_audio`, `too_short`, `too_long` or
@@ -83,9 +88,7 @@ def read_audio(ref: AudioRef, sample_rate_hz: int, limits: AudioLimits) -> NDArr
                 _check_end(decoder, declared.num_frames)
             rate = decoder.samplerate
         _check_stretch(stretch, rate, limits)
-    waveform = stretch.mono
-    resampled = waveform if rate == sample_rate_hz else soxr.resample(waveform, rate, sample_rate_hz, quality="HQ")
-    return np.clip(resampled, -1.0, 1.0).astype(np.float32, copy=False)
+    return Sound(stretch.mono, rate)
 
 
 @contextmanager

@@ -15,17 +15,22 @@ from valle_data.errors import ReasonCode
 
 @dataclass(frozen=True)
 class AudioRef:
-    """Where a stretch of a recording lies. `duration_s` None means: to the end; `channel` None means: mix all channels to one."""
+    """Where a stretch of a recording lies. `duration_s` None means: to the end; `channel` None means: mix all channels to one.
+
+    With `offset` and `nbytes` the recording is that range of the file's bytes: a member of a tar, a cell of an Arrow file.
+    """
 
     path: str
     start_s: float = 0.0
     duration_s: float | None = None
     channel: int | None = None
+    offset: int | None = None
+    nbytes: int | None = None
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One speaker, one text, a stretch of a recording. `language` is a BCP 47 tag."""
+    """One speaker, one text, a stretch of a recording. `language` is a BCP 47 tag; an empty `text` is one that nobody has written down yet."""
 
     id: str
     audio: AudioRef
