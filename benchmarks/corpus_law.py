@@ -59,7 +59,7 @@ def write(folder: Path, speakers: int, num_utterances: int, groups: int = 3, see
     vocabulary = Vocabulary((" ", *SYMBOLS))
     DatasetManifest(SPEC, {"name": "encodec"}, PhonemizerStamp("corpus-law", "1", {}), vocabulary, _CONFIG_HASH).save(folder)
     for speaker in range(speakers):
-        identity = PartIdentity(speaker, f"{seed}-{speaker}", f"{seed}", _CONFIG_HASH, "corpus-law", "encodec")
+        identity = PartIdentity(speaker, f"{seed}-{speaker}", f"{seed}", _CONFIG_HASH, "encodec")
         commit_part(folder, identity, list(coded_utterances(seed, speaker, num_utterances, groups)), [], TarShard())
     return folder
 

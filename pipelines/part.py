@@ -20,12 +20,10 @@ from valle_data.stages import STAGES
 from valle_data.stages.base import Stage, Tools, Work
 from valle_data.text.phonemizers import PHONEMIZERS
 
-ORDER = ("decode", "phonemize", "quantize")
-
 
 def make_tools(config: PrepareConfig) -> Tools:
     """The codec and phonemizer of a configuration."""
-    return Tools(codec=CODECS.build(config.codec), phonemizer=PHONEMIZERS.build(config.phonemizer))
+    return Tools(lambda: CODECS.build(config.codec), lambda: PHONEMIZERS.build(config.phonemizer))
 
 
 @contextmanager
@@ -71,14 +69,14 @@ class PartWorker(Worker[PlannedPart, CommitRecord]):
 
     def __init__(self, job: PartJob, tools: Tools) -> None:
         self._job = job
-        self._stages: list[Stage] = [STAGES[name](getattr(job.config, name), tools) for name in ORDER]
+        self._stages: list[Stage] = [STAGES[name](options, tools) for name, options in job.config.stages().items()]
 
     def run(self, task: PlannedPart) -> CommitRecord:
         """Make the part exist and return its record; one that exists already is left alone."""
         existing = record_path(self._job.dataset, task.part)
         if existing.exists():
             return load_record(existing)
-        works = [Work(planned) for planned in task.utterances]
+        works = [Work.begin(planned) for planned in task.utterances]
         rejections: list[Rejection] = list(task.rejections)
         with one_torch_thread():
             for stage in self._stages:
@@ -90,7 +88,7 @@ class PartWorker(Worker[PlannedPart, CommitRecord]):
             part_id=task.part_id(self._job.config_hash),
             input_hash=task.input_hash,
             config_hash=self._job.config_hash,
-            corpus=self._job.config.corpus.name,
             codec=self._job.codec.name,
+            columns=self._job.config.columns(),
         )
         return commit_part(self._job.dataset, identity, [work.coded() for work in works], rejections, SHARDS["tar"]())

@@ -63,7 +63,7 @@ def run(config: PrepareConfig, output: Path, *, executor: EntryConfig, console: 
 
 
 def _make_folders(output: Path) -> None:
-    for name in ("shards", "quarantine", FOLDER):
+    for name in ("shards", "quarantine", "vectors", FOLDER):
         files.make_folder(output / name)
 
 
@@ -89,7 +89,7 @@ def _prepare(config: PrepareConfig, output: Path, executor: Executor[PlannedPart
 
 
 def _sweep(output: Path) -> None:
-    for folder in ("shards", "quarantine", FOLDER, "."):
+    for folder in ("shards", "quarantine", "vectors", FOLDER, "."):
         files.sweep(output / folder)
 
 
@@ -118,11 +118,13 @@ def difference(existing: DatasetManifest, wanted: DatasetManifest) -> str:
 
 
 def _identity(manifest: DatasetManifest) -> dict[str, str]:
-    options = {"phonemizer": manifest.phonemizer.config, **manifest.stages, "codec": manifest.codec_config}
+    stages = {name: {**stage["options"], "version": stage["version"], "stamp": stage["stamp"]} for name, stage in manifest.stages.items()}
+    options = {"phonemizer": manifest.phonemizer.config, **stages, "codec": manifest.codec_config}
     return {
         "codec": str(manifest.codec),
         "phonemizer": str(manifest.phonemizer),
         "vocabulary": manifest.vocabulary.hash[:12],
+        "stages": ", ".join(manifest.stages),
         **{f"`{stage}.{name}`": str(value) for stage, values in options.items() for name, value in values.items() if name != "weights"},
         "configuration hash": manifest.config_hash[:12],
     }
@@ -163,7 +165,7 @@ def _plan(config: PrepareConfig, output: Path, listing: CorpusListing, committed
         withdraw(output, stale)
     before = known(output, committed)
     _warn_of_changes(changes(output, before, committed, listing.utterances), output, console)
-    options = PlanOptions(config.part_duration_s, config.duplicate_audio, config.decode, config.phonemize.max_characters)
+    options = PlanOptions(config.part_duration_s, config.duplicate_audio, config.stages()["decode"], config.stages()["phonemize"].max_characters)
     num_new = len({utterance.audio.path for utterance in listing.utterances if utterance.id not in before.kept})
     with console.progress(num_new, "Looking at new recordings", "files") as progress:
         parts = plan_parts(listing, before, options, looked_at=progress.advance)

@@ -7,11 +7,12 @@ import pyarrow as pa
 
 from valle_data.records import AudioRef, CodecSpec, CodedUtterance, Rejection, Utterance
 from valle_data.shards.commit import CommitRecord, commit_part
-from valle_data.shards.index import SCHEMA, PartIdentity, decode_table, encode_table
+from valle_data.shards.index import CORE, PartIdentity, decode_table, encode_table
 from valle_data.shards.manifest import DatasetManifest, PhonemizerStamp
 from valle_data.shards.tar import TarShard
 from valle_data.text.vocabulary import Vocabulary
 
+COLUMNS = {"rms_dbfs": "float", "peak_dbfs": "float"}
 SPEC = CodecSpec("mini", "a" * 64, 24000, 25.0, 8, 1024)
 
 
@@ -26,15 +27,15 @@ def hash_of(name: str) -> str:
 
 
 def manifest() -> DatasetManifest:
-    return DatasetManifest(SPEC, {"name": "mini"}, PhonemizerStamp("espeak", "1.52", {"name": "espeak"}), Vocabulary(tuple("wˈʌn")), "c" * 64, {})
+    return DatasetManifest(SPEC, {"name": "mini"}, PhonemizerStamp("espeak", "1.52", {"name": "espeak"}), Vocabulary(tuple("wˈʌn")), "c" * 64, {}, COLUMNS)
 
 
 def identity(part: int = 0, part_id: str = "p") -> PartIdentity:
-    return PartIdentity(part=part, part_id=part_id, input_hash="i", config_hash="c" * 64, corpus="folder", codec="mini")
+    return PartIdentity(part=part, part_id=part_id, input_hash="i", config_hash="c" * 64, codec="mini", columns=COLUMNS)
 
 
 def empty_dataset(path: Path) -> Path:
-    for folder in ("shards", "quarantine"):
+    for folder in ("shards", "quarantine", "vectors"):
         (path / folder).mkdir(parents=True)
     manifest().save(path)
     return path
@@ -50,4 +51,4 @@ def write_index(path: Path, table: pa.Table) -> None:
 
 
 def read_index(path: Path) -> pa.Table:
-    return decode_table(path.read_bytes(), path=path, schema=SCHEMA)
+    return decode_table(path.read_bytes(), path=path, schema=CORE)

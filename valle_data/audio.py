@@ -18,7 +18,7 @@ from pydantic import Field, PositiveInt
 
 from valle_data.audio_containers import identify
 from valle_data.audio_containers.base import Container, Declared, bad_header, truncated
-from valle_data.config import Config
+from valle_data.config import StageConfig
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef
 from valle_data.sound import Sound
@@ -33,7 +33,7 @@ SILENT_SPREAD = 1e-4
 """Loudest minus quietest sample, -80 dB of full scale: below it there are only zeros, an offset or a dither bit."""
 
 
-class AudioLimits(Config):
+class AudioLimits(StageConfig):
     """What counts as a usable recording."""
 
     min_duration_s: float = Field(default=0.1, ge=0, description="shorter stretches are refused")

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from valle_data.config import EntryConfig, TableChoice
+from valle_data.config import EntryConfig, StageChoice, TableChoice
 from valle_data.registry import nearest
 from valle_data.yaml_source import KeyPath, dotted, step_into
 
@@ -29,6 +29,8 @@ class Slot:
 
     def models(self, value: Any) -> list[type[BaseModel]]:
         """The models whose keys a mapping in this slot may have, given what it holds."""
+        if isinstance(self.table, StageChoice):
+            return [self.table.table[self.table.stage].Config]
         if self.table is not None:
             name = value.get("name", self.default_name) if isinstance(value, dict) else self.default_name
             return [self.table.table[name].Config] if isinstance(name, str) and name in self.table.table else []

@@ -30,7 +30,10 @@ class AudioRef:
 
 @dataclass(frozen=True)
 class Utterance:
-    """One speaker, one text, a stretch of a recording. `language` is a BCP 47 tag; an empty `text` is one that nobody has written down yet."""
+    """One speaker, one text, a stretch of a recording. `language` is a BCP 47 tag; an empty `text` is one that nobody has written down yet.
+
+    `corpus` is the label of the corpus it comes from.
+    """
 
     id: str
     audio: AudioRef
@@ -39,6 +42,7 @@ class Utterance:
     group: str
     language: str
     extra: Mapping[str, str] = field(default_factory=dict)
+    corpus: str = ""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,11 @@ class PlannedUtterance:
 
 @dataclass(frozen=True)
 class CodedUtterance:
-    """An utterance as the model sees it: `phones` are symbols, `codes` are uint16 `[Q, T]`, `quality` are columns for the index."""
+    """An utterance as the model sees it: `phones` are symbols, `codes` are uint16 `[Q, T]`.
+
+    `scores` are columns of the index, `vectors` `[D]` by name go to side files. `planned_id` is the id of the recording's stretch as it was planned, where
+    the utterance is a segment of it.
+    """
 
     utterance: Utterance
     phones: tuple[str, ...]
@@ -88,15 +96,18 @@ class CodedUtterance:
     duration_s: float
     source_digest: str
     text_normalized: str
-    quality: Mapping[str, float] = field(default_factory=dict)
+    scores: Mapping[str, float | str | None] = field(default_factory=dict)
     source_sample_rate_hz: int = 0
+    vectors: Mapping[str, NDArray[np.float32]] = field(default_factory=dict)
+    planned_id: str | None = None
 
 
 @dataclass(frozen=True)
 class Rejection:
     """Why an utterance (or, where `utterance` is None, a path) was left out, and by which stage.
 
-    `fingerprint` is a hash of what was rejected (audio, text, stretch): once it changes, the utterance is tried again.
+    `fingerprint` is a hash of what was rejected (audio, text, stretch): once it changes, the utterance is tried again. `attempts` counts how often it was
+    tried before it was given up.
     """
 
     utterance: str | None
@@ -105,6 +116,7 @@ class Rejection:
     reason: ReasonCode
     message: str
     fingerprint: str = ""
+    attempts: int = 1
 
 
 @dataclass(frozen=True)

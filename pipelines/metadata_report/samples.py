@@ -130,7 +130,7 @@ def remove_stale(report: Path, samples: Sequence[Sample]) -> None:
 
 def _original(report: Path, row: dict[str, Any], manifest: DatasetManifest) -> Player:
     rate = min(row["sample_rate_hz"], MAX_SAMPLE_RATE_HZ)
-    duration_s, limits = row["end_s"] - row["start_s"], AudioLimits(**manifest.stages.get("decode", {}))
+    duration_s, limits = row["end_s"] - row["start_s"], AudioLimits(**manifest.stages.get("decode", {}).get("options", {}))
     if not os.path.isabs(row["source_uri"]) and not os.path.exists(row["source_uri"]):
         where = "It is relative to the folder in which `valle prepare` ran; run `valle metadata` there to hear it."
         return Player(None, f"There is no {row['source_uri']!r} here. {where}")

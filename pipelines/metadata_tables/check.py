@@ -18,7 +18,7 @@ from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.base import Problem, index_path
 from valle_data.shards.check import NO_PART, check_dataset
 from valle_data.shards.commit import CommitRecord, load_record
-from valle_data.shards.index import SCHEMA, decode_table
+from valle_data.shards.index import decode_table, index_schema
 from valle_data.shards.manifest import NAME, DatasetManifest
 from valle_data.shards.tar import decode_codes
 
@@ -75,7 +75,7 @@ def _lenient_index(dataset: Path, record: CommitRecord) -> pa.Table | None:
 def _code_problems(dataset: Path, manifest: DatasetManifest, record: CommitRecord, table: pa.Table) -> list[Problem]:
     """Codes that are no codes of this codec. Members whose bytes are damaged are left to `check_part`."""
     path = dataset / "shards" / record.shard
-    if not table.schema.equals(SCHEMA) or not path.is_file():
+    if not table.schema.equals(index_schema(manifest.columns)) or not path.is_file():
         return []
     data, problems = memoryview(files.read(path)), []
     for row in table.select(["utt_id", "offset", "nbytes", "crc32", "num_frames"]).to_pylist():

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from valle_data.errors import ReasonCode
 from valle_data.shards.base import SAFE_ID, Problem
 from valle_data.shards.commit import CommitRecord
-from valle_data.shards.index import SCHEMA
+from valle_data.shards.index import CORE, index_schema
 from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.tar import BLOCK, NPY_HEADER_BYTES
 
@@ -36,25 +36,28 @@ class _Rule:
 
 def row_problems(table: pa.Table, path: Path, manifest: DatasetManifest, record: CommitRecord) -> list[Problem]:
     """Missing, foreign and ill-typed columns; then null values; then values that cannot be, each with its row and column."""
-    problems = [Problem(ReasonCode.BAD_ROW, record.part, str(path), None, f"{path}: {sentence}") for sentence in _column_sentences(table.schema)]
+    problems = [
+        Problem(ReasonCode.BAD_ROW, record.part, str(path), None, f"{path}: {sentence}")
+        for sentence in _column_sentences(table.schema, index_schema(manifest.columns))
+    ]
     problems += [problem for rule in _null_rules(table) for problem in _apply(rule, table, path, record.part)]
     if problems:
         return problems
     return [problem for rule in _value_rules(manifest, record) for problem in _apply(rule, table, path, record.part)]
 
 
-def _column_sentences(schema: pa.Schema) -> Iterator[str]:
-    for field in SCHEMA:
+def _column_sentences(schema: pa.Schema, expected: pa.Schema) -> Iterator[str]:
+    for field in expected:
         if field.name not in schema.names:
             yield f"column {field.name} is missing, it should hold {field.type}."
         elif not schema.field(field.name).type.equals(field.type):
             yield f"column {field.name} holds {schema.field(field.name).type}, it should hold {field.type}."
-    for name in sorted(set(schema.names) - set(SCHEMA.names)):
+    for name in sorted(set(schema.names) - set(expected.names)):
         yield f"column {name} is unknown to this version."
 
 
 def _null_rules(table: pa.Table) -> list[_Rule]:
-    required = [field.name for field in SCHEMA if not field.nullable and field.name in table.schema.names]
+    required = [field.name for field in CORE if not field.nullable and field.name in table.schema.names]
     return [_Rule(name, "a value", lambda rows, name=name: rows[name].is_null().to_numpy()) for name in required]
 
 

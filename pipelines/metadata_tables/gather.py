@@ -15,10 +15,10 @@ import pyarrow.compute as pc
 from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.base import index_path
 from valle_data.shards.commit import CommitRecord, read_part_index, read_quarantine
-from valle_data.shards.index import SCHEMA, SCORES
+from valle_data.shards.index import index_schema
 from valle_data.shards.manifest import DatasetManifest
 
-COLUMNS = ("utt_id", "part", "speaker", "group", "source_digest", "start_s", "end_s", "language", "num_frames", "duration_s", "num_phones", *SCORES)
+COLUMNS = ("utt_id", "part", "speaker", "group", "source_digest", "start_s", "end_s", "language", "num_frames", "duration_s", "num_phones")
 EXAMPLES_PER_REASON = 5
 
 
@@ -46,7 +46,7 @@ class Quarantine:
 
 @dataclass(frozen=True)
 class Gathered:
-    """`rows` has one row an utterance, by part and then by id, with `COLUMNS`; `phones` counts symbols; `inputs` hashes what was read."""
+    """`rows` has one row an utterance, by part and then by id, with `COLUMNS` and the scores; `phones` counts symbols; `inputs` hashes what was read."""
 
     rows: pa.Table
     phones: dict[str, int]
@@ -60,12 +60,13 @@ def gather(dataset: Path, manifest: DatasetManifest, records: Sequence[CommitRec
 
     Raises InputError: `foreign_shard`, `unknown_phone`, `duplicate_id`, and what reading a damaged part raises.
     """
-    tables, phones = [SCHEMA.empty_table().select(COLUMNS)], Counter[str]()
+    columns = [*COLUMNS, *manifest.columns]
+    tables, phones = [index_schema(manifest.columns).empty_table().select(columns)], Counter[str]()
     reasons, stages, examples = Counter[str](), Counter[str](), dict[str, tuple[QuarantineExample, ...]]()
     for record in records:
         table = _read(dataset, manifest, record)
         phones.update(count_phones(table))
-        tables.append(table.select(COLUMNS))
+        tables.append(table.select(columns))
         for row in read_quarantine(dataset, record).to_pylist():
             reasons[row["reason"]] += 1
             stages[row["stage"]] += 1

@@ -3,6 +3,7 @@
 # pyarrow makes its compute functions when it is imported, where pyright cannot see them.
 # pyright: reportAttributeAccessIssue=false
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,7 +15,6 @@ from numpy.typing import NDArray
 from pipelines.metadata_tables.gather import Gathered
 from pipelines.metadata_tables.histograms import Histogram, histogram
 from pipelines.metadata_tables.splits import TRAIN, VALIDATION, SplitRule, Splits
-from valle_data.shards.index import SCORES
 from valle_data.shards.manifest import DatasetManifest
 
 STATS_VERSION = 1
@@ -117,7 +117,7 @@ def compute(manifest: DatasetManifest, gathered: Gathered, splits: Splits, rule:
         rule=rule,
         totals=totals,
         splits=tuple(_split_totals(rows, name, flag) for name, flag in ((TRAIN, 0), (VALIDATION, 1))),
-        histograms=_histograms(rows),
+        histograms=_histograms(rows, [name for name, kind in manifest.columns.items() if kind == "float"]),
         phones=PhoneInventory(counts, tuple(symbol for symbol, count in counts.items() if not count)),
         speakers=speakers,
         groups=_per(rows, ["group"], count_speakers=True),
@@ -169,7 +169,7 @@ def _values(rows: pa.Table, column: str) -> NDArray[np.float64]:
     return rows[column].cast(pa.float64()).to_numpy()
 
 
-def _histograms(rows: pa.Table) -> tuple[Histogram, ...]:
+def _histograms(rows: pa.Table, scores: Sequence[str]) -> tuple[Histogram, ...]:
     duration_s, num_phones = _values(rows, "duration_s"), _values(rows, "num_phones")
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = num_phones / duration_s
@@ -177,5 +177,5 @@ def _histograms(rows: pa.Table) -> tuple[Histogram, ...]:
         histogram("duration", "s", duration_s),
         histogram("phones an utterance", "", num_phones, whole=True),
         histogram("phones per second", "", rate),
-        *(histogram(score, SCORE_UNITS.get(score.rpartition("_")[2], ""), _values(rows, score)) for score in SCORES),
+        *(histogram(score, SCORE_UNITS.get(score.rpartition("_")[2], ""), _values(rows, score)) for score in scores),
     )

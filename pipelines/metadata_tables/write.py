@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipelines.metadata_tables.statistics import Statistics
 from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.commit import CommitRecord, read_part_index
-from valle_data.shards.index import SCHEMA, encode_table
+from valle_data.shards.index import CORE, encode_table, index_schema
 
 FOLDER = "metadata"
 INDEX, SPEAKERS, GROUPS, SPLITS, STATS = "index.parquet", "speakers.parquet", "groups.parquet", "splits.parquet", "stats.json"
@@ -33,7 +33,7 @@ def write_metadata(
     files.write_atomically(folder / SPLITS, encode_table(splits.table(rows, statistics.rule)))
     files.write_atomically(folder / SPEAKERS, encode_table(statistics.speakers))
     files.write_atomically(folder / GROUPS, encode_table(statistics.groups))
-    _write_index(folder / INDEX, dataset, records, splits, written)
+    _write_index(folder / INDEX, dataset, records, splits, statistics.manifest.columns, written)
     stats = statistics.to_json()
     stats["files"] = {name: sha256_of(folder / name) for name in (INDEX, SPEAKERS, GROUPS, SPLITS)}
     stats["checksum"] = _checksum(stats)
@@ -67,11 +67,11 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_index(path: Path, dataset: Path, records: Sequence[CommitRecord], splits: Splits, written: Callable[[], None]) -> None:
+def _write_index(path: Path, dataset: Path, records: Sequence[CommitRecord], splits: Splits, columns: Mapping[str, str], written: Callable[[], None]) -> None:
     """The rows of all parts with their split filled in, a few parts in memory at a time."""
     temporary = files.temporary_for(path)
     try:
-        with pq.ParquetWriter(temporary, SCHEMA, compression="zstd", write_page_checksum=True) as writer:
+        with pq.ParquetWriter(temporary, index_schema(columns), compression="zstd", write_page_checksum=True) as writer:
             waiting: list[pa.Table] = []
             first = 0
             for record in records:
@@ -93,7 +93,7 @@ def _write_index(path: Path, dataset: Path, records: Sequence[CommitRecord], spl
 
 def _with_split(table: pa.Table, is_validation: np.ndarray) -> pa.Table:
     names = pa.array(np.where(is_validation, VALIDATION, TRAIN), pa.string())
-    return table.set_column(table.schema.get_field_index("split"), SCHEMA.field("split"), names)
+    return table.set_column(table.schema.get_field_index("split"), CORE.field("split"), names)
 
 
 def _sync(path: Path) -> None:

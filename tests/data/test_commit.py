@@ -6,14 +6,15 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tests.shard_dummies import add_part, coded, empty_dataset, identity, manifest
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import Rejection
-from valle_data.shards.base import index_path, record_path, shard_path
+from valle_data.shards.base import index_path, record_path, shard_path, side_path
 from valle_data.shards.check import check_dataset
-from valle_data.shards.commit import check_part, commit_part, committed_parts, read_part_index, read_quarantine
+from valle_data.shards.commit import check_part, commit_part, committed_parts, read_part_index, read_quarantine, read_vectors
 from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.tar import TarShard, read_member
 
@@ -166,7 +167,7 @@ def test_the_manifest_reads_back(dataset: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        ({"schema_version": 2}, "has schema version 2, this program reads 1"),
+        ({"schema_version": 1}, "has schema version 1, this program reads 2"),
         ({"vocabulary": ["w"]}, "the vocabulary has hash"),
         ({"codec": {}}, "is damaged"),
     ],
@@ -181,3 +182,19 @@ def test_a_foreign_or_damaged_manifest_is_refused(dataset: Path, change: dict[st
 def test_a_folder_that_is_no_data_set_says_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="valle prepare CONFIG -o"):
         DatasetManifest.load(tmp_path)
+
+
+def test_vectors_go_to_side_files_and_are_verified(tmp_path: Path) -> None:
+    folder = empty_dataset(tmp_path / "set")
+    vectors = {name: np.linspace(-1, 1, 4, dtype=np.float32) * scale for name, scale in (("b", 1), ("a", 0.5))}
+    utterances = [replace(coded(name), vectors={"speaker": vector}) for name, vector in vectors.items()]
+    record = commit_part(folder, identity(), [*utterances, coded("c")], [], TarShard())
+    table = read_vectors(folder, record, "speaker")
+    assert table["utt_id"].to_pylist() == ["a", "b"], "who has none has no row"
+    np.testing.assert_allclose(table["vector"].to_pylist()[1], vectors["b"], atol=1e-3)
+    assert check_part(folder, record) == []
+    with pytest.raises(InputError, match="no 'face' vectors, only speaker"):
+        read_vectors(folder, record, "face")
+    path = side_path(folder, 0, "speaker")
+    path.write_bytes(path.read_bytes()[:-1])
+    assert [problem.path for problem in check_part(folder, record)] == [str(path)]

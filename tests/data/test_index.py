@@ -9,7 +9,7 @@ import pytest
 from tests.shard_dummies import coded, identity, read_index, write_index
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import Rejection
-from valle_data.shards.index import QUARANTINE_SCHEMA, SCHEMA, encode_table, index_table, printable, quarantine_table
+from valle_data.shards.index import CORE, QUARANTINE_SCHEMA, encode_table, index_table, printable, quarantine_table
 from valle_data.shards.tar import TarShard
 
 
@@ -23,7 +23,7 @@ def test_it_reads_back_as_written_also_by_plain_pyarrow(count: int, tmp_path: Pa
     rows = table(count)
     write_index(tmp_path / "i.parquet", rows)
     assert read_index(tmp_path / "i.parquet").equals(rows)
-    assert pq.read_table(tmp_path / "i.parquet").schema.names == SCHEMA.names
+    assert pq.read_table(tmp_path / "i.parquet").schema.names == [*CORE.names, "rms_dbfs", "peak_dbfs"]
 
 
 def test_the_row_says_what_it_should(tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_null_ids_are_refused(tmp_path: Path) -> None:
     rows = table(2).to_pylist()
     rows[1]["utt_id"] = None
     with pytest.raises((InputError, pa.ArrowInvalid)):
-        write_index(tmp_path / "i.parquet", pa.Table.from_pylist(rows, schema=SCHEMA))
+        write_index(tmp_path / "i.parquet", pa.Table.from_pylist(rows, schema=CORE))
         read_index(tmp_path / "i.parquet")
 
 
@@ -76,6 +76,7 @@ def test_quarantine_rows_are_sorted_and_undecodable_names_are_kept_readable() ->
         "reason": "unmatched_path",
         "message": r"a\xff.wav does not fit",
         "fingerprint": "f2",
+        "attempts": 1,
     }
     assert printable("plain ü") == "plain ü"
 

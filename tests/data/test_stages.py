@@ -13,9 +13,11 @@ from valle_data.audio import AudioLimits, probe
 from valle_data.config import Config
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Utterance
+from valle_data.shards.base import SAFE_ID
+from valle_data.sound import Sound
 from valle_data.source import file_digest
 from valle_data.stages import STAGES, decode
-from valle_data.stages.base import Stage, Tools, Work
+from valle_data.stages.base import Outcome, Stage, Tools, Work
 from valle_data.stages.decode import DecodeStage, levels
 from valle_data.stages.phonemize import PhonemizeStage
 from valle_data.stages.quantize import QuantizeStage
@@ -27,7 +29,7 @@ BAD_TEXTS = {"": ReasonCode.TEXT_EMPTY, "x" * 3000: ReasonCode.TEXT_TOO_LONG, "<
 
 @pytest.fixture(scope="module")
 def tools() -> Tools:
-    return Tools(ToyCodec(ToyCodec.Config()), CharacterPhonemizer(CharacterPhonemizer.Config()))
+    return Tools(lambda: ToyCodec(ToyCodec.Config()), lambda: CharacterPhonemizer(CharacterPhonemizer.Config()))
 
 
 def tone(duration_s: float, rate: int = RATE, amplitude: float = 0.5) -> np.ndarray:
@@ -36,16 +38,16 @@ def tone(duration_s: float, rate: int = RATE, amplitude: float = 0.5) -> np.ndar
 
 def work(name: str, *, path: str = "none.wav", text: str = "one two") -> Work:
     utterance = Utterance(name, AudioRef(path), text, "s", "g", "en-us")
-    return Work(PlannedUtterance(utterance, "d" * 32, RATE, 1.0, f"fingerprint of {name}"))
+    return Work.begin(PlannedUtterance(utterance, "d" * 32, RATE, 1.0, f"fingerprint of {name}"))
 
 
 def on_disk(name: str, path: Path) -> Work:
     planned = work(name, path=str(path)).planned
-    return Work(replace(planned, source_digest=file_digest(str(path))))
+    return Work.begin(replace(planned, source_digest=file_digest(str(path))))
 
 
 def heard(name: str, duration_s: float) -> Work:
-    return replace(work(name), waveform=tone(duration_s), duration_s=duration_s)
+    return replace(work(name), sound=Sound(tone(duration_s), RATE), duration_s=duration_s)
 
 
 @pytest.mark.parametrize("name", STAGES)
@@ -87,8 +89,8 @@ def test_decode_resamples_and_scores(tmp_path: Path, tools: Tools) -> None:
     result = DecodeStage(AudioLimits(), tools).run([on_disk("a", tmp_path / "a.wav"), on_disk("b", tmp_path / "b.wav")])
     assert [(r.utterance, r.reason) for r in result.rejected] == [("b", ReasonCode.NOT_AUDIO)]
     kept = result.kept[0]
-    assert kept.waveform is not None and len(kept.waveform) == RATE and kept.duration_s == 1.0
-    assert kept.quality["rms_dbfs"] == pytest.approx(-9.03, abs=0.05) and kept.quality["peak_dbfs"] == pytest.approx(-6.02, abs=0.5)
+    assert len(kept.heard().at(RATE)) == RATE and kept.duration_s == 1.0
+    assert kept.scores["rms_dbfs"] == pytest.approx(-9.03, abs=0.05) and kept.scores["peak_dbfs"] == pytest.approx(-6.02, abs=0.5)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +138,7 @@ def test_phonemize_sorts_out_bad_texts_and_languages(tools: Tools) -> None:
 def test_phonemize_does_not_depend_on_the_company(tools: Tools) -> None:
     stage = PhonemizeStage(PhonemizeStage.Config(), tools)
     works = [work(str(index), text=f"text {index}") for index in range(20)]
-    works = [replace(w, planned=replace(w.planned, utterance=replace(w.planned.utterance, language=("en-us", "de")[i % 2]))) for i, w in enumerate(works)]
+    works = [replace(w, utterance=replace(w.utterance, language=("en-us", "de")[i % 2])) for i, w in enumerate(works)]
     assert [w.phones for w in stage.run(works).kept] == [stage.run([w]).kept[0].phones for w in works]
 
 
@@ -147,9 +149,9 @@ def test_codes_do_not_depend_on_batches(config: QuantizeStage.Config, count: int
     result = QuantizeStage(config, tools).run(works)
     assert [w.planned.utterance.id for w in result.kept] == [w.planned.utterance.id for w in works]
     for before, after in zip(works, result.kept, strict=True):
-        assert before.waveform is not None and after.codes is not None and after.waveform is None
-        assert (after.codes == tools.codec.encode([before.waveform])[0]).all()
-        assert after.codes.shape == (2, -(-len(before.waveform) // FRAME))
+        assert after.codes is not None and after.sound is None
+        assert (after.codes == tools.codec.encode([before.heard().at(RATE)])[0]).all()
+        assert after.codes.shape == (2, -(-len(before.heard().at(RATE)) // FRAME))
 
 
 def test_batches_keep_their_limits(tools: Tools) -> None:
@@ -167,7 +169,31 @@ class Broken(ToyCodec):
 
 
 def test_codes_out_of_range_are_refused(tools: Tools) -> None:
-    stage = QuantizeStage(QuantizeStage.Config(), Tools(Broken(ToyCodec.Config()), tools.phonemizer))
+    stage = QuantizeStage(QuantizeStage.Config(), Tools(lambda: Broken(ToyCodec.Config()), lambda: tools.phonemizer))
     result = stage.run([heard("short", 0.5), heard("long", 1.5)])
     assert [w.planned.utterance.id for w in result.kept] == ["short"]
     assert [(r.utterance, r.reason) for r in result.rejected] == [("long", ReasonCode.CODE_OUT_OF_RANGE)]
+
+
+class Halves(Picky):
+    """Cuts every sound in two."""
+
+    def __init__(self) -> None:
+        super().__init__(ReasonCode.TEXT_EMPTY)
+
+    def process(self, works: Sequence[Work]) -> list[Outcome]:
+        return [[w.segment(0, w.duration_s / 2), w.segment(w.duration_s / 2, w.duration_s)] for w in works]
+
+
+def test_segments_take_the_place_of_their_recording_with_ids_of_their_own() -> None:
+    result = Halves().run([heard("first", 1.0), heard("x" * 89, 2.0)])
+    assert [w.planned.utterance.id for w in result.kept] == ["first", "first", "x" * 89, "x" * 89]
+    assert [(w.utterance.audio.start_s, w.utterance.audio.duration_s) for w in result.kept] == [(0, 0.5), (0.5, 0.5), (0, 1), (1, 1)]
+    ids = [w.utterance.id for w in result.kept]
+    assert len(set(ids)) == 4 and all(SAFE_ID.fullmatch(name) for name in ids) and ids[1].startswith("first-000000500-")
+    assert ids == [w.utterance.id for w in Halves().run([heard("first", 1.0), heard("x" * 89, 2.0)]).kept], "stable"
+    assert result.kept[1].heard().duration_s == 0.5
+
+
+def test_a_score_that_is_not_finite_is_none() -> None:
+    assert work("a").scored(a=float("nan"), b=float("-inf"), c=1.0, d="x").scores == {"a": None, "b": None, "c": 1.0, "d": "x"}

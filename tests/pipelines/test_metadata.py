@@ -38,9 +38,9 @@ def read(dataset: Path, name: str) -> pa.Table:
     return pq.read_table(dataset / "metadata" / name, page_checksum_verification=True)
 
 
-def with_phones(name: str, phones: str, quality: dict[str, float] | None = None) -> CodedUtterance:
+def with_phones(name: str, phones: str, scores: dict[str, float] | None = None) -> CodedUtterance:
     utterance = coded(name)
-    return replace(utterance, phones=tuple(phones), quality=utterance.quality if quality is None else quality)
+    return replace(utterance, phones=tuple(phones), scores=utterance.scores if scores is None else scores)
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_small_data_sets(tmp_path: Path, num_utterances: int) -> None:
 
 def test_scores_that_were_not_computed_count_as_missing(tmp_path: Path) -> None:
     folder = empty_dataset(tmp_path / "set")
-    commit_part(folder, identity(), [coded("a"), with_phones("b", "wn", quality={})], [], TarShard())
+    commit_part(folder, identity(), [coded("a"), with_phones("b", "wn", scores={})], [], TarShard())
     run(folder)
     rms = next(item for item in json.loads((folder / "metadata" / "stats.json").read_text())["histograms"] if item["name"] == "rms_dbfs")
     assert (sum(rms["counts"]), rms["num_missing"], rms["mean"]) == (1, 1, -20.0)

@@ -19,7 +19,7 @@ from pipelines.console import Console
 from pipelines.metadata_report.html import Markup, amount_of_time, number, tag
 from pipelines.metadata_report.samples import choose_rows
 from pipelines.metadata_tables.histograms import histogram
-from tests.shard_dummies import identity
+from tests.shard_dummies import COLUMNS, identity
 from tests.toy_codec import ToyCodec
 from valle_data.errors import ExitCode, ReasonCode
 from valle_data.records import AudioRef, CodedUtterance, Rejection, Utterance
@@ -59,7 +59,7 @@ def make(folder: Path, corpus: Path, *, num_speakers: int = 2, words: str = "one
     codec = ToyCodec(ToyCodec.Config())
     for path in (folder / "shards", folder / "quarantine", corpus):
         path.mkdir(parents=True)
-    DatasetManifest(codec.spec, {"name": "toy"}, PhonemizerStamp("p", words, {}), Vocabulary((*"wn", "<b>", " ")), "c" * 64, {}).save(folder)
+    DatasetManifest(codec.spec, {"name": "toy"}, PhonemizerStamp("p", words, {}), Vocabulary((*"wn", "<b>", " ")), "c" * 64, {}, COLUMNS).save(folder)
     utterances = []
     for index in range(2 * num_speakers):
         path = corpus / f"{index}.wav"
@@ -161,7 +161,7 @@ def test_stretches_are_heard_and_nothing_else(tmp_path: Path) -> None:
     recording = 0.4 * np.sin(np.arange(4 * RATE_HZ) * 0.05)
     soundfile.write(path, recording, RATE_HZ, subtype="PCM_16")
     manifest = DatasetManifest.load(dataset)
-    replace(manifest, stages={"decode": {"max_duration_s": 2.0}}).save(dataset)
+    replace(manifest, stages={"decode": {"options": {"max_duration_s": 2.0}}}).save(dataset)
     digest, utterances = xxhash.xxh3_128_hexdigest(path.read_bytes()), []
     stretches = {"first": (0.0, 1.25), "middle": (1.25, 1.0), "last": (2.5, 1.5 + 0.6 / RATE_HZ)}
     for name, (start_s, duration_s) in stretches.items():

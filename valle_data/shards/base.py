@@ -81,5 +81,10 @@ def record_path(dataset: Path, part: int) -> Path:
     return dataset / "shards" / f"{part_name(part)}.json"
 
 
+def side_path(dataset: Path, part: int, side: str) -> Path:
+    """The side file of a part: vectors of the name `side`, keyed by utterance id."""
+    return dataset / "vectors" / f"{part_name(part)}.{side}.parquet"
+
+
 def quarantine_path(dataset: Path, part: int) -> Path:
     return dataset / "quarantine" / f"{part_name(part)}.parquet"

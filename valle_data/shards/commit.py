@@ -6,19 +6,32 @@ tmp -> fsync -> read back and verify -> rename quarantine, shard, index -> fsync
 import hashlib
 import json
 import zlib
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance, Rejection
 from valle_data.shards import SHARDS
-from valle_data.shards.base import SHARD_NAME, EncodedShard, Problem, ShardFormat, index_path, part_name, quarantine_path, record_path, shard_path
-from valle_data.shards.index import QUARANTINE_SCHEMA, SCHEMA, PartIdentity, decode_table, encode_table, index_table, quarantine_table
+from valle_data.shards.base import (
+    SHARD_NAME,
+    EncodedShard,
+    Problem,
+    ShardFormat,
+    index_path,
+    part_name,
+    quarantine_path,
+    record_path,
+    shard_path,
+    side_path,
+)
+from valle_data.shards.index import CORE, QUARANTINE_SCHEMA, PartIdentity, decode_table, encode_table, index_table, quarantine_table, vector_table
 
 
 @dataclass(frozen=True)
@@ -38,6 +51,8 @@ class CommitRecord:
     quarantine_sha256: str | None
     input_hash: str
     config_hash: str
+    sides: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of the side files by name."""
 
     def to_bytes(self) -> bytes:
         """JSON with a checksum of its own."""
@@ -105,6 +120,7 @@ def commit_part(
     shard = shard_path(dataset, identity.part, shards.extension)
     index = encode_table(index_table(identity, shard.name, ordered, encoded.members))
     quarantine = encode_table(quarantine_table(identity.part, rejections)) if rejections else None
+    sides = {name: encode_table(vector_table(vectors)) for name, vectors in _vectors(ordered).items()}
     record = CommitRecord(
         part=identity.part,
         part_id=identity.part_id,
@@ -119,12 +135,23 @@ def commit_part(
         quarantine_sha256=_sha256(quarantine) if quarantine is not None else None,
         input_hash=identity.input_hash,
         config_hash=identity.config_hash,
+        sides={name: _sha256(data) for name, data in sides.items()},
     )
     contents = {shard: encoded.data, index_path(dataset, identity.part): index}
     if quarantine is not None:
         contents = {quarantine_path(dataset, identity.part): quarantine, **contents}
+    contents = {**{side_path(dataset, identity.part, name): data for name, data in sides.items()}, **contents}
     _publish(contents, encoded, record_path(dataset, identity.part))
     return _record(dataset, record)
+
+
+def _vectors(utterances: Sequence[CodedUtterance]) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """Vectors by name, then by utterance."""
+    found: dict[str, dict[str, NDArray[np.float32]]] = {}
+    for coded in utterances:
+        for name, vector in coded.vectors.items():
+            found.setdefault(name, {})[coded.utterance.id] = vector
+    return dict(sorted(found.items()))
 
 
 def _publish(contents: dict[Path, bytes], encoded: EncodedShard, record: Path) -> None:
@@ -172,7 +199,7 @@ def _record(dataset: Path, record: CommitRecord) -> CommitRecord:
 def read_part_index(dataset: Path, record: CommitRecord) -> pa.Table:
     """The index of a committed part, every byte verified against the record."""
     path = index_path(dataset, record.part)
-    return decode_table(_verified(path, record.index_sha256), path=path, schema=SCHEMA)
+    return decode_table(_verified(path, record.index_sha256), path=path, schema=CORE)
 
 
 def read_quarantine(dataset: Path, record: CommitRecord) -> pa.Table:
@@ -181,6 +208,18 @@ def read_quarantine(dataset: Path, record: CommitRecord) -> pa.Table:
         return QUARANTINE_SCHEMA.empty_table()
     path = quarantine_path(dataset, record.part)
     return decode_table(_verified(path, record.quarantine_sha256), path=path, schema=QUARANTINE_SCHEMA)
+
+
+def read_vectors(dataset: Path, record: CommitRecord, side: str) -> pa.Table:
+    """Columns `utt_id` and `vector` of the side file `side` of a committed part, verified. Utterances without a vector have no row."""
+    path = side_path(dataset, record.part, side)
+    if side not in record.sides:
+        raise InputError(
+            ReasonCode.DATASET_MISMATCH,
+            f"{part_name(record.part)} has no {side!r} vectors, only {', '.join(record.sides) or 'none at all'}. "
+            "Prepare the data with the stage that makes them.",
+        )
+    return decode_table(_verified(path, record.sides[side]), path=path)
 
 
 def _verified(path: Path, sha256: str) -> bytes:
@@ -206,6 +245,11 @@ def check_part(dataset: Path, record: CommitRecord) -> list[Problem]:
         read_quarantine(dataset, record)
     except InputError as error:
         note(error, quarantine_path(dataset, record.part))
+    for side in record.sides:
+        try:
+            read_vectors(dataset, record, side)
+        except InputError as error:
+            note(error, side_path(dataset, record.part, side))
     table = None
     try:
         table = read_part_index(dataset, record)

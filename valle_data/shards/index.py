@@ -1,22 +1,25 @@
 """The index of a part: one row an utterance, Parquet, zstd, with page checksums that are written and verified."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance, Rejection
 from valle_data.shards.base import Member
 
-SCORES = ("rms_dbfs", "peak_dbfs")
+ARROW_TYPES = {"float": pa.float32(), "text": pa.string()}
 
-SCHEMA = pa.schema(
+CORE = pa.schema(
     [
         pa.field("utt_id", pa.string(), nullable=False),
+        pa.field("planned_id", pa.string()),
         pa.field("part", pa.int32(), nullable=False),
         pa.field("part_id", pa.string(), nullable=False),
         pa.field("shard", pa.string(), nullable=False),
@@ -42,13 +45,16 @@ SCHEMA = pa.schema(
         pa.field("num_phones", pa.int32(), nullable=False),
         pa.field("codec", pa.string(), nullable=False),
         pa.field("num_levels", pa.int8(), nullable=False),
-        *(pa.field(score, pa.float32()) for score in SCORES),
         pa.field("reject_mask", pa.uint32(), nullable=False),
         pa.field("split", pa.string()),
         pa.field("licence", pa.string()),
         pa.field("config_hash", pa.string(), nullable=False),
     ]
 )
+
+"""The columns every index has; the scores of the stages that ran come behind them."""
+
+VECTOR_COLUMNS = ("utt_id", "vector")
 
 QUARANTINE_SCHEMA = pa.schema(
     [
@@ -59,20 +65,40 @@ QUARANTINE_SCHEMA = pa.schema(
         pa.field("reason", pa.string(), nullable=False),
         pa.field("message", pa.string(), nullable=False),
         pa.field("fingerprint", pa.string(), nullable=False),
+        pa.field("attempts", pa.int16(), nullable=False),
     ]
 )
 
 
+def index_schema(columns: Mapping[str, str]) -> pa.Schema:
+    """The schema of an index with these score columns (name -> "float" or "text"), all of them nullable."""
+    schema = CORE
+    for name, kind in columns.items():
+        if name in CORE.names:
+            continue  # a stage may fill in a column that every index has, such as language_prob
+        schema = schema.append(pa.field(name, ARROW_TYPES[kind]))
+    return schema
+
+
+def score_columns(schema: pa.Schema) -> dict[str, str]:
+    """The score columns of an index and their types, in order."""
+    kinds = {arrow: kind for kind, arrow in ARROW_TYPES.items()}
+    return {field.name: kinds[field.type] for field in schema if field.name not in CORE.names and field.type in kinds}
+
+
 @dataclass(frozen=True)
 class PartIdentity:
-    """What every row of a part shares. `part` numbers it; `part_id` and the hashes say of what input and configuration it was made."""
+    """What every row of a part shares. `part` numbers it; `part_id` and the hashes say of what input and configuration it was made.
+
+    `columns` are the scores that the stages write, as in `index_schema`.
+    """
 
     part: int
     part_id: str
     input_hash: str
     config_hash: str
-    corpus: str
     codec: str
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 def printable(text: str) -> str:
@@ -83,13 +109,14 @@ def printable(text: str) -> str:
 def index_table(identity: PartIdentity, shard: str, utterances: Sequence[CodedUtterance], members: Sequence[Member]) -> pa.Table:
     """The rows of a part, in the order of `utterances`."""
     rows = [_row(identity, shard, coded, member) for coded, member in zip(utterances, members, strict=True)]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+    return pa.Table.from_pylist(rows, schema=index_schema(identity.columns))
 
 
 def _row(identity: PartIdentity, shard: str, coded: CodedUtterance, member: Member) -> dict[str, Any]:
     utterance, audio = coded.utterance, coded.utterance.audio
     return {
         "utt_id": utterance.id,
+        "planned_id": coded.planned_id,
         "part": identity.part,
         "part_id": identity.part_id,
         "shard": shard,
@@ -98,7 +125,7 @@ def _row(identity: PartIdentity, shard: str, coded: CodedUtterance, member: Memb
         "crc32": member.crc32,
         "num_frames": coded.codes.shape[1],
         "duration_s": coded.duration_s,
-        "corpus": identity.corpus,
+        "corpus": utterance.corpus,
         "group": utterance.group,
         "speaker": utterance.speaker,
         "source_uri": printable(audio.path),
@@ -108,19 +135,26 @@ def _row(identity: PartIdentity, shard: str, coded: CodedUtterance, member: Memb
         "sample_rate_hz": coded.source_sample_rate_hz,
         "channel": audio.channel,
         "language": utterance.language,
-        "language_prob": None,
         "text": utterance.text,
         "text_normalized": coded.text_normalized,
         "phones": list(coded.phones),
         "num_phones": len(coded.phones),
         "codec": identity.codec,
         "num_levels": coded.codes.shape[0],
-        **{score: coded.quality.get(score) for score in SCORES},
         "reject_mask": 0,
         "split": None,
         "licence": utterance.extra.get("licence"),
         "config_hash": identity.config_hash,
+        **{name: coded.scores.get(name) for name in ("language_prob", *identity.columns)},
     }
+
+
+def vector_table(vectors: Mapping[str, NDArray[np.float32]]) -> pa.Table:
+    """Vectors `[D]` by utterance id as rows `utt_id`, `vector` (float16), sorted by id."""
+    names = sorted(vectors)
+    stacked = np.stack([vectors[name] for name in names]).astype(np.float16)
+    values = pa.FixedSizeListArray.from_arrays(pa.array(stacked.reshape(-1)), stacked.shape[1])
+    return pa.table([pa.array(names, pa.string()), values], names=list(VECTOR_COLUMNS))
 
 
 def quarantine_table(part: int, rejections: Sequence[Rejection]) -> pa.Table:
@@ -135,6 +169,7 @@ def quarantine_table(part: int, rejections: Sequence[Rejection]) -> pa.Table:
             "reason": str(rejection.reason),
             "message": printable(rejection.message),
             "fingerprint": rejection.fingerprint,
+            "attempts": rejection.attempts,
         }
         for rejection in ordered
     ]
@@ -156,19 +191,26 @@ def decode_table(data: bytes, *, path: Path, schema: pa.Schema | None = None) ->
     except (pa.ArrowException, OSError, ValueError) as error:
         raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} is damaged or not Parquet: {str(error).splitlines()[0]}") from error
     _refuse_extensions(table.schema, path)
-    if schema is not None and not table.schema.equals(schema):
+    found = table.schema if schema is None else _as_written(table.schema, schema)
+    if schema is not None and not found.equals(schema):
         raise InputError(
-            ReasonCode.DATASET_MISMATCH, f"{path} has other columns than this version writes: {_difference(table.schema, schema)}. Prepare the data again."
+            ReasonCode.DATASET_MISMATCH, f"{path} has other columns than this version writes: {_difference(found, schema)}. Prepare the data again."
         )
     return table
 
 
+def _as_written(found: pa.Schema, expected: pa.Schema) -> pa.Schema:
+    """`found`; of an index, without its score columns."""
+    scores = score_columns(found) if expected is CORE else {}
+    return pa.schema([field for field in found if field.name not in scores or not field.nullable])
+
+
 def _refuse_extensions(schema: pa.Schema, path: Path) -> None:
     """Extension types carry bytes for a deserialiser of their own, often a pickle; pyarrow runs none that is not registered, and we want none at all."""
-    for field in schema:
-        if isinstance(field.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
+    for column in schema:
+        if isinstance(column.type, pa.BaseExtensionType) or b"ARROW:extension:name" in (column.metadata or {}):
             raise InputError(
-                ReasonCode.UNSAFE_MEMBER, f"{path}: column {field.name!r} has an extension type; an index has plain columns only. It was not evaluated."
+                ReasonCode.UNSAFE_MEMBER, f"{path}: column {column.name!r} has an extension type; an index has plain columns only. It was not evaluated."
             )
 
 

@@ -11,7 +11,7 @@ from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodecSpec
 from valle_data.text.vocabulary import Vocabulary
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 NAME = "dataset.json"
 
 
@@ -29,7 +29,9 @@ class PhonemizerStamp:
 
 @dataclass(frozen=True)
 class DatasetManifest:
-    """See the module. `stages` are the options that decide the bytes of a part, by stage; `config_hash` is a hash over all of it."""
+    """See the module. `stages` are the options, version and stamp of each stage, in the order of running; `columns` the scores they write
+    (as in `index_schema`); `config_hash` is a hash over all of it.
+    """
 
     codec: CodecSpec
     codec_config: Mapping[str, Any]
@@ -37,6 +39,7 @@ class DatasetManifest:
     vocabulary: Vocabulary
     config_hash: str
     stages: Mapping[str, Any] = field(default_factory=dict)
+    columns: Mapping[str, str] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def to_json(self) -> dict[str, Any]:
@@ -48,6 +51,7 @@ class DatasetManifest:
             "vocabulary": list(self.vocabulary.symbols),
             "vocabulary_hash": self.vocabulary.hash,
             "stages": dict(self.stages),
+            "columns": dict(self.columns),
             "config_hash": self.config_hash,
         }
 
@@ -81,6 +85,7 @@ class DatasetManifest:
                 vocabulary=Vocabulary(tuple(data["vocabulary"])),
                 config_hash=data["config_hash"],
                 stages=data["stages"],
+                columns=data["columns"],
             )
         except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise InputError(

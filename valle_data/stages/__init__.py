@@ -1,4 +1,4 @@
-"""Stages: the steps an utterance goes through on its way into a shard."""
+"""Stages: the steps an utterance goes through on its way into a shard, in the order in which they run."""
 
 from valle_data.registry import Table
 
@@ -10,3 +10,5 @@ STAGES = Table(
         "quantize": "valle_data.stages.quantize:QuantizeStage",
     },
 )
+ALWAYS = ("decode", "phonemize", "quantize")
+"""On unless a configuration says otherwise; the others run where they are asked for."""

@@ -1,4 +1,4 @@
-"""Decode: a stretch of a recording -> mono waveform at the codec's sample rate, read and resampled once, with loudness and peak as scores."""
+"""Decode: a stretch of a recording -> mono sound at its own rate, read once, with level and peak as scores."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -7,11 +7,11 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from valle_data.audio import AudioLimits, read_audio
+from valle_data.audio import AudioLimits, read_sound
 from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.index import printable
 from valle_data.source import file_digest
-from valle_data.stages.base import Stage, Tools, Work
+from valle_data.stages.base import Outcome, Stage, Tools, Work
 
 FLOOR_DBFS = -120.0
 
@@ -34,23 +34,23 @@ class DecodeStage(Stage):
         }
     )
 
+    columns = {"rms_dbfs": "float", "peak_dbfs": "float"}
     Config = AudioLimits
 
     def __init__(self, config: AudioLimits, tools: Tools) -> None:
         self.limits = config
-        self.sample_rate_hz = tools.codec.spec.sample_rate_hz
 
-    def process(self, works: Sequence[Work]) -> list[Work | InputError]:
+    def process(self, works: Sequence[Work]) -> list[Outcome]:
         digest = cache(file_digest)  # many stretches may lie in one file
         return [self._decode(work, digest) for work in works]
 
-    def _decode(self, work: Work, digest: Callable[[str], str]) -> Work | InputError:
+    def _decode(self, work: Work, digest: Callable[[str], str]) -> Outcome:
         try:
             _check_source(work.planned.utterance.audio.path, work.planned.source_digest, digest)
-            waveform = read_audio(work.planned.utterance.audio, self.sample_rate_hz, self.limits)
+            sound = read_sound(work.planned.utterance.audio, self.limits)
         except InputError as error:
             return error
-        return replace(work, waveform=waveform, duration_s=len(waveform) / self.sample_rate_hz, quality={**work.quality, **levels(waveform)})
+        return replace(work, sound=sound, duration_s=sound.duration_s).scored(**levels(sound.samples))
 
 
 def _check_source(path: str, planned: str, digest: Callable[[str], str]) -> None:

@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from pydantic import Field
 
-from valle_data.config import Config
+from valle_data.config import StageConfig
 from valle_data.errors import InputError, ReasonCode
-from valle_data.stages.base import Stage, Tools, Work
+from valle_data.stages.base import Outcome, Stage, Tools, Work
 from valle_data.text.normalize import normalize
 
 
@@ -26,7 +26,7 @@ class PhonemizeStage(Stage):
         }
     )
 
-    class Config(Config):
+    class Config(StageConfig):
         """`max_characters` bounds a transcript, before anything is done with it."""
 
         max_characters: int = Field(default=2000, ge=1, le=100_000)
@@ -36,17 +36,17 @@ class PhonemizeStage(Stage):
         self.phonemizer = tools.phonemizer
         self.known = frozenset(tools.phonemizer.symbols)
 
-    def process(self, works: Sequence[Work]) -> list[Work | InputError]:
-        outcomes: list[Work | InputError] = [self._normalize(work) for work in works]
-        languages = sorted({work.planned.utterance.language for work in works})
+    def process(self, works: Sequence[Work]) -> list[Outcome]:
+        outcomes: list[Outcome] = [self._normalize(work) for work in works]
+        languages = sorted({work.utterance.language for work in works})
         for language in languages:
-            chosen = [(i, o) for i, o in enumerate(outcomes) if isinstance(o, Work) and o.planned.utterance.language == language]
+            chosen = [(i, o) for i, o in enumerate(outcomes) if isinstance(o, Work) and o.utterance.language == language]
             for (index, work), phones in zip(chosen, self._speak([work for _, work in chosen], language), strict=True):
                 outcomes[index] = self._checked(work, phones)
         return outcomes
 
-    def _normalize(self, work: Work) -> Work | InputError:
-        utterance = work.planned.utterance
+    def _normalize(self, work: Work) -> Outcome:
+        utterance = work.utterance
         try:
             return replace(work, text_normalized=normalize(utterance.text, utterance.language, self.max_characters))
         except InputError as error:
@@ -58,7 +58,7 @@ class PhonemizeStage(Stage):
         except InputError as error:  # the language itself
             return [error] * len(works)
 
-    def _checked(self, work: Work, phones: tuple[str, ...] | InputError) -> Work | InputError:
+    def _checked(self, work: Work, phones: tuple[str, ...] | InputError) -> Outcome:
         if isinstance(phones, InputError):
             return phones
         if not phones:

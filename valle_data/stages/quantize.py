@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pydantic import Field
-
-from valle_data.config import Config
+from valle_data.config import StageConfig, speed
 from valle_data.errors import InputError, ReasonCode
-from valle_data.stages.base import Stage, Tools, Work
+from valle_data.stages.base import Outcome, Stage, Tools, Work
 
 
 class QuantizeStage(Stage):
@@ -16,24 +14,24 @@ class QuantizeStage(Stage):
     name = "quantize"
     reasons = frozenset({ReasonCode.CODE_OUT_OF_RANGE})
 
-    class Config(Config):
+    class Config(StageConfig):
         """How much audio goes to the codec at once: speed and memory, never the codes."""
 
-        batch_duration_s: float = Field(default=60.0, gt=0, le=3600)
-        batch_size: int = Field(default=16, ge=1, le=1024)
+        batch_duration_s: float = speed(60.0, gt=0, le=3600)
+        batch_size: int = speed(16, ge=1, le=1024)
 
     def __init__(self, config: "QuantizeStage.Config", tools: Tools) -> None:
         self.config = config
         self.codec = tools.codec
 
-    def process(self, works: Sequence[Work]) -> list[Work | InputError]:
-        outcomes: dict[int, Work | InputError] = {}
+    def process(self, works: Sequence[Work]) -> list[Outcome]:
+        outcomes: dict[int, Outcome] = {}
         for batch in self._batches(works):
-            waveforms = [work.waveform for work in (works[index] for index in batch) if work.waveform is not None]
+            waveforms = [works[index].heard().at(self.codec.spec.sample_rate_hz) for index in batch]
             for index, codes in zip(batch, self.codec.encode(waveforms), strict=True):
                 try:
                     self.codec.check(codes)
-                    outcomes[index] = replace(works[index], codes=codes, waveform=None)
+                    outcomes[index] = replace(works[index], codes=codes, sound=None)
                 except InputError as error:
                     outcomes[index] = error
         return [outcomes[index] for index in range(len(works))]
@@ -41,7 +39,7 @@ class QuantizeStage(Stage):
     def _batches(self, works: Sequence[Work]) -> list[list[int]]:
         """Indices by length, cut where a batch, padded to its longest, would exceed the limits."""
         batches: list[list[int]] = []
-        for index in sorted(range(len(works)), key=lambda i: (works[i].duration_s, works[i].planned.utterance.id)):
+        for index in sorted(range(len(works)), key=lambda i: (works[i].duration_s, works[i].utterance.id)):
             padded_s = works[index].duration_s * (len(batches[-1]) + 1) if batches else 0.0
             if not batches or padded_s > self.config.batch_duration_s or len(batches[-1]) >= self.config.batch_size:
                 batches.append([])
