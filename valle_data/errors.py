@@ -31,12 +31,16 @@ class ReasonCode(StrEnum):
     NON_FINITE_AUDIO = "non_finite_audio"
     TOO_LONG = "too_long"
     TOO_SHORT = "too_short"
+    NO_SPEECH = "no_speech"
+    BAD_TIMESTAMPS = "bad_timestamps"
+    ASR_SUSPECT = "asr_suspect"
     MISSING_TEXT = "missing_text"
     TEXT_EMPTY = "text_empty"
     TEXT_TOO_LONG = "text_too_long"
     TEXT_NOT_UTF8 = "text_not_utf8"
     TEXT_MARKUP = "text_markup"
     TEXT_UNSPEAKABLE = "text_unspeakable"
+    TEXT_NOT_ALIGNED = "text_not_aligned"
     UNKNOWN_LANGUAGE = "unknown_language"
     DUPLICATE_ID = "duplicate_id"
     DUPLICATE_AUDIO = "duplicate_audio"
@@ -87,6 +91,19 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ),
     ReasonCode.TOO_LONG: Explanation("The recording is longer than `decode.max_duration_s`.", "Cut it into utterances, or raise the limit."),
     ReasonCode.TOO_SHORT: Explanation("The recording is shorter than `decode.min_duration_s`.", "Remove it, or lower the limit."),
+    ReasonCode.NO_SPEECH: Explanation(
+        "Nobody speaks in the recording, or not long enough to be an utterance.", "Listen to it; lower `threshold` or `min_duration_s` of the segmenter."
+    ),
+    ReasonCode.BAD_TIMESTAMPS: Explanation(
+        "The timestamps of a recording cannot be read, or do not fit it.", "Correct the file in the message: times go up and end with the recording."
+    ),
+    ReasonCode.ASR_SUSPECT: Explanation(
+        "The recognised text is probably not what was said: it loops, stands on silence, or is too long or too short for the recording.",
+        "Listen to it and write the text yourself, take a larger recogniser, or keep such utterances with `transcribe.suspects: mark`.",
+    ),
+    ReasonCode.TEXT_NOT_ALIGNED: Explanation(
+        "The words of the transcript were not found in the recording.", "Check that the two belong together and that the language is right."
+    ),
     ReasonCode.MISSING_TEXT: Explanation("The recording has no transcript.", "Put the text beside the recording or name it in the corpus table."),
     ReasonCode.TEXT_EMPTY: Explanation("The transcript is empty, or nothing speakable is left of it.", "Write what is said in the recording."),
     ReasonCode.TEXT_TOO_LONG: Explanation("The transcript is longer than `phonemize.max_characters`.", "Cut the recording into utterances."),
