@@ -1,16 +1,18 @@
 """Every write to a data set goes through here: whole files, durable, and either before or after but never between.
 
-A failing disk becomes `storage_failed` with the path and what the system said.
+A failing disk becomes `storage_failed` with the path and what the system said. Paths in object stores (`s3://...`) go to their store, by the same contract.
 """
 
 import errno
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from valle_data.errors import InputError, ReasonCode
+from valle_data.stores.base import Entry, Store
+from valle_data.stores.remote_path import RemotePath
 
 TEMPORARY = ".tmp-"
 CHUNK_BYTES = 1 << 20
@@ -27,20 +29,78 @@ def _storage(action: str, path: Path) -> Iterator[None]:
         ) from error
 
 
-def temporary_for(path: Path) -> Path:
-    """A name beside `path` that no other process uses and that no reader takes for data."""
-    return path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+class LocalStore(Store):
+    """Files of this machine, or of a file system mounted on it."""
 
+    renames = True
 
-def write_new(path: Path, data: bytes) -> None:
-    """Create `path` with `data` on the disk itself (fsync); nothing is left of it if that fails."""
-    with _storage("write", path):
+    def read(self, path: Path) -> bytes:
+        with _storage("read", path):
+            return path.read_bytes()
+
+    def read_ranges(self, path: Path, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        with _storage("read ranges of", path), path.open("rb") as file:
+            found = [os.pread(file.fileno(), stop - start, start) for start, stop in ranges]
+        for data, (start, stop) in zip(found, ranges, strict=True):
+            if len(data) != stop - start:
+                raise InputError(ReasonCode.STORAGE_FAILED, f"Could not read {stop - start} bytes at {start} of {path}: it ends before them.")
+        return found
+
+    def write_new(self, path: Path, data: bytes) -> None:
+        with _storage("write", path):
+            try:
+                _write_and_sync(path, data)
+            except OSError:
+                with suppress(OSError):
+                    os.unlink(path)
+                raise
+
+    def create_once(self, path: Path, data: bytes) -> bool:
+        temporary = temporary_for(path)
+        self.write_new(temporary, data)
         try:
-            _write_and_sync(path, data)
-        except OSError:
-            with suppress(OSError):
-                os.unlink(path)
+            with _storage("create", path):
+                return _link(temporary, path)
+        finally:
+            self.discard(temporary)
+
+    def write_atomically(self, path: Path, data: bytes) -> None:
+        temporary = temporary_for(path)
+        self.write_new(temporary, data)
+        try:
+            self.move(temporary, path)
+        except InputError:
+            self.discard(temporary)
             raise
+        self.sync_folder(path.parent)
+
+    def move(self, source: Path, target: Path) -> None:
+        with _storage("rename to", target):
+            os.replace(source, target)
+
+    def discard(self, path: Path) -> None:
+        with suppress(OSError):
+            os.unlink(path)
+
+    def entries(self, folder: Path) -> list[Entry]:
+        try:
+            with os.scandir(folder) as found:
+                files = [(item.name, item.stat()) for item in found if item.is_file()]
+        except FileNotFoundError:
+            return []
+        return sorted((Entry(name, status.st_size, status.st_mtime_ns) for name, status in files), key=lambda entry: entry.name)
+
+    def make_folder(self, folder: Path) -> None:
+        with _storage("create the folder", folder):
+            os.makedirs(folder, exist_ok=True)
+
+    def sync_folder(self, folder: Path) -> None:
+        with _storage("sync", folder):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _write_and_sync(path: Path, data: bytes) -> None:
@@ -52,28 +112,6 @@ def _write_and_sync(path: Path, data: bytes) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def read(path: Path) -> bytes:
-    with _storage("read", path):
-        return path.read_bytes()
-
-
-def move(source: Path, target: Path) -> None:
-    """Rename over `target`."""
-    with _storage("rename to", target):
-        os.replace(source, target)
-
-
-def create_once(path: Path, data: bytes) -> bool:
-    """Create `path` whole or not at all; False when another process was first. Its content is on the disk before its name is."""
-    temporary = temporary_for(path)
-    write_new(temporary, data)
-    try:
-        with _storage("create", path):
-            return _link(temporary, path)
-    finally:
-        discard(temporary)
 
 
 def _link(temporary: Path, path: Path) -> bool:
@@ -89,37 +127,65 @@ def _link(temporary: Path, path: Path) -> bool:
     return True
 
 
+_LOCAL = LocalStore()
+
+
+def store_of(path: Path) -> Store:
+    """The store that a path lies in."""
+    return path.store if isinstance(path, RemotePath) else _LOCAL
+
+
+def temporary_for(path: Path) -> Path:
+    """A name beside `path` that no other process uses and that no reader takes for data."""
+    return path.with_name(f"{TEMPORARY}{path.name}-{os.getpid()}-{secrets.token_hex(4)}")
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Create `path` with `data` on the disk itself (fsync); nothing is left of it if that fails."""
+    store_of(path).write_new(path, data)
+
+
+def read(path: Path) -> bytes:
+    return store_of(path).read(path)
+
+
+def read_ranges(path: Path, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    """The bytes of each range (start, stop); an object store gets few requests for many ranges."""
+    return store_of(path).read_ranges(path, ranges)
+
+
+def move(source: Path, target: Path) -> None:
+    """Rename over `target`."""
+    store_of(target).move(source, target)
+
+
+def create_once(path: Path, data: bytes) -> bool:
+    """Create `path` whole or not at all; False when another process was first. Its content is on the disk before its name is."""
+    return store_of(path).create_once(path, data)
+
+
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by `data`: a reader sees the old bytes or the new ones."""
-    temporary = temporary_for(path)
-    write_new(temporary, data)
-    try:
-        move(temporary, path)
-    except InputError:
-        discard(temporary)
-        raise
-    sync_folder(path.parent)
+    store_of(path).write_atomically(path, data)
 
 
 def sync_folder(folder: Path) -> None:
     """Make names in `folder` durable."""
-    with _storage("sync", folder):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    store_of(folder).sync_folder(folder)
 
 
 def make_folder(folder: Path) -> None:
-    with _storage("create the folder", folder):
-        os.makedirs(folder, exist_ok=True)
+    store_of(folder).make_folder(folder)
 
 
 def discard(path: Path) -> None:
     """Remove a temporary file; one that stays is ignored by readers and swept by the next run."""
-    with suppress(OSError):
-        os.unlink(path)
+    store_of(path).discard(path)
+
+
+def entries(folder: Path) -> list[Entry]:
+    """The files in `folder`, by name, with sizes and times; one request where it is in an object store."""
+    return store_of(folder).entries(folder)
 
 
 def sweep(folder: Path) -> None:
