@@ -40,6 +40,7 @@ class ReasonCode(StrEnum):
     TEXT_NOT_UTF8 = "text_not_utf8"
     TEXT_MARKUP = "text_markup"
     TEXT_UNSPEAKABLE = "text_unspeakable"
+    TEXT_WRONG_LANGUAGE = "text_wrong_language"
     TEXT_NOT_ALIGNED = "text_not_aligned"
     UNKNOWN_LANGUAGE = "unknown_language"
     DUPLICATE_ID = "duplicate_id"
@@ -48,6 +49,7 @@ class ReasonCode(StrEnum):
     CODE_OUT_OF_RANGE = "code_out_of_range"
     UNKNOWN_PHONE = "unknown_phone"
     UNSAFE_MEMBER = "unsafe_member"
+    CORRUPT_ARCHIVE = "corrupt_archive"
     CORRUPT_SHARD = "corrupt_shard"
     MISSING_SHARD = "missing_shard"
     FOREIGN_SHARD = "foreign_shard"
@@ -110,12 +112,18 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ReasonCode.TEXT_NOT_UTF8: Explanation("The transcript is not UTF-8.", "Save the file as UTF-8."),
     ReasonCode.TEXT_MARKUP: Explanation("The transcript carries markup (SSML, espeak `[[ ]]`), which would be executed instead of read.", "Remove the markup."),
     ReasonCode.TEXT_UNSPEAKABLE: Explanation("The phonemizer found nothing to say in the transcript.", "Check the text and its language."),
+    ReasonCode.TEXT_WRONG_LANGUAGE: Explanation(
+        "The transcript has letters of a script that its language is not written in, such as Cyrillic in German.",
+        "Name the language of the text in the corpus, or turn on the stage `language` with `replace: true`.",
+    ),
     ReasonCode.UNKNOWN_LANGUAGE: Explanation(
         "The phonemizer has no such language.", "Use a BCP 47 tag such as en-us or de; `valle doctor` lists what is installed."
     ),
     ReasonCode.DUPLICATE_ID: Explanation("Two files would get the same utterance id.", "Rename one of the two paths in the message."),
     ReasonCode.DUPLICATE_AUDIO: Explanation("The same recording occurs twice under two names.", "Remove one, or set `duplicate_audio: keep`."),
-    ReasonCode.UNMATCHED_PATH: Explanation("A path does not fit the corpus pattern.", "Change `corpus.pattern`, or move the file."),
+    ReasonCode.UNMATCHED_PATH: Explanation(
+        "A path does not fit the corpus pattern, or a filter of the corpus fits nothing.", "Change `corpus.pattern` or the filter, or move the file."
+    ),
     ReasonCode.CODE_OUT_OF_RANGE: Explanation(
         "A code is not below the codebook size of the codec.", "The data was written by another codec or is damaged: prepare it again."
     ),
@@ -124,6 +132,9 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ),
     ReasonCode.UNSAFE_MEMBER: Explanation(
         "An archive holds a path that leaves its folder, a link, a device or a pickle.", "Nothing was written or run. Do not use archives from such a source."
+    ),
+    ReasonCode.CORRUPT_ARCHIVE: Explanation(
+        "An archive or packed table of a corpus is cut or damaged; what could be read of it is used.", "Download or copy the file in the message again."
     ),
     ReasonCode.CORRUPT_SHARD: Explanation(
         "A checksum of a shard or index does not match what was committed.",
