@@ -145,7 +145,8 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ),
     ReasonCode.FOREIGN_SHARD: Explanation("A file in `shards/` belongs to no commit record or to another data set.", "Move it away; readers ignore it."),
     ReasonCode.BAD_ROW: Explanation(
-        "A row of the index has a missing or impossible value.", "Remove the part named in the message and run `valle prepare` again."
+        "A row of a corpus table or of an index has a missing or impossible value.",
+        "Correct the row of the table; where it is an index, remove the part named in the message and run `valle prepare` again.",
     ),
     ReasonCode.DATASET_MISMATCH: Explanation(
         "Two things that must agree (codec, weights, phonemizer, vocabulary, schema) do not.",
