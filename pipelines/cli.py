@@ -2,40 +2,25 @@
 
 import sys
 from collections.abc import Sequence
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from pipelines import cli_metadata
+from pipelines.cli_options import Debug, Json, LogFile, TakeOver, example
 from pipelines.command import Reporting, run_command
 from pipelines.console import Console
 from valle_data.errors import ExitCode
 
-
-def example(command: str) -> str:
-    """An epilog that the help prints on a line of its own, to copy."""
-    return f"\b\nExample:\n  {command}"
-
-
 app = typer.Typer(name="valle", add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 config_app = typer.Typer(help="List, copy, show and check configurations.", rich_markup_mode=None)
 app.add_typer(config_app, name="config")
+app.add_typer(cli_metadata.app, name="metadata")
 
 ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file, or the name of one that ships with valle (`valle config ls`).")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes to the configuration, such as optimizer.lr=1e-4.")]
-Json = Annotated[bool, typer.Option("--json", help="Write JSON lines to stdout; commands that run long do so whenever stdout is no terminal.")]
-Debug = Annotated[bool, typer.Option("--debug", help="Print the traceback of a failure.")]
-LogFile = Annotated[Path | None, typer.Option("--log-file", metavar="FILE", help="Append everything that is said, and any traceback, to this file.")]
-TakeOver = Annotated[bool, typer.Option("--take-over", help="Remove the lock of a run that is gone.")]
 Kind = Annotated[str | None, typer.Option("--kind", metavar="KIND", help="What the file configures: prepare or train. Default: the name of its folder.")]
-
-
-class SplitBy(StrEnum):
-    """What the validation split keeps apart."""
-
-    SPEAKER = "speaker"
-    UTTERANCE = "utterance"
 
 
 @app.callback(invoke_without_command=True)
@@ -76,38 +61,6 @@ def prepare(
         return command.run(settings, output=output or Path("work", config.stem), executor=executor, console=console, take_over=take_over)
 
     return run_command("prepare", Reporting(json, debug, log_file), action)
-
-
-@app.command(epilog=example("valle metadata work/digits --split-by utterance --validation-fraction 0.05"))
-def metadata(
-    dataset: Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder written by `valle prepare`.")],
-    check: Annotated[bool, typer.Option("--check", help="Verify every hash, count and row; write nothing.")] = False,
-    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report with histograms and audio.")] = True,
-    split_by: Annotated[SplitBy, typer.Option("--split-by", help="Keep whole speakers or single utterances for validation.")] = SplitBy.UTTERANCE,
-    validation_fraction: Annotated[float, typer.Option("--validation-fraction", min=0.0, max=0.9, help="Share kept for validation.")] = 0.05,
-    take_over: TakeOver = False,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the split; adding data never moves an utterance across it.")] = 0,
-    json: Json = False,
-    debug: Debug = False,
-    log_file: LogFile = None,
-) -> int:
-    """Merge, split, check and report on a dataset."""
-
-    def action(console: Console) -> ExitCode:
-        from pipelines import metadata as command
-
-        return command.run(
-            dataset,
-            console=console,
-            check=check,
-            report=report,
-            seed=seed,
-            validation_fraction=validation_fraction,
-            split_by=split_by.value,
-            take_over=take_over,
-        )
-
-    return run_command("metadata", Reporting(json, debug, log_file), action)
 
 
 @app.command(epilog=example("valle train configs/train/digits.yaml optimizer.lr=1e-4 -o runs/digits"))

@@ -1,6 +1,9 @@
-"""`valle metadata`: a prepared data set -> merged index, splits, statistics and report; `--check` verifies all of it and writes nothing."""
+"""`valle metadata`: a prepared data set -> merged index, splits, statistics and report; `check` verifies all of it and writes nothing."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +11,33 @@ from pipelines.console import Cell, Console
 from pipelines.metadata_tables.check import CheckResult, readable_records
 from pipelines.metadata_tables.check import check as check_dataset
 from pipelines.metadata_tables.gather import gather
-from pipelines.metadata_tables.splits import SplitRule, load_splits, make_splits
+from pipelines.metadata_tables.splits import SplitRule, load_splits, make_splits, read_list
 from pipelines.metadata_tables.statistics import Statistics, compute
 from pipelines.metadata_tables.write import FOLDER, SPLITS, write_metadata
 from valle_data import files
-from valle_data.errors import ExitCode
+from valle_data.errors import ExitCode, InputError, ReasonCode
 from valle_data.shards import lock
 from valle_data.shards.base import Problem, part_name
 from valle_data.shards.check import NO_PART
 from valle_data.shards.commit import CommitRecord, committed_parts
+from valle_data.shards.index import index_schema
 from valle_data.shards.manifest import DatasetManifest
 
 MOST_PROBLEMS = 1000
+SPLIT_LIST = "split_list.txt"
+
+
+@dataclass(frozen=True)
+class SplitOptions:
+    """What `valle metadata split` is asked for. A fraction of None is 0.05, or 0 where a filter or a list says what is for validation."""
+
+    by: str = "utterance"
+    validation_fraction: float | None = None
+    test_fraction: float = 0.0
+    validation_where: str | None = None
+    test_where: str | None = None
+    list_file: Path | None = None
+    seed: int = 0
 
 
 def run(
@@ -28,49 +46,105 @@ def run(
     console: Console,
     check: bool = False,
     report: bool = True,
-    seed: int = 0,
-    validation_fraction: float = 0.05,
-    split_by: str = "utterance",
+    seed: int | None = None,
+    validation_fraction: float | None = None,
+    split_by: str | None = None,
+    where: str | None = None,
     take_over: bool = False,
 ) -> ExitCode:
     """Make `metadata/` of the data set in the folder `dataset`, or with `check` only verify the data set: exit code 1 when anything is wrong.
 
-    Raises InputError for a folder that is no data set, a part that is damaged, an unknown phone, `output_locked`; UsageError for a split that cannot be made.
+    What is None of the rule of the split stays as it was; `where` chooses the utterances of the report. Raises InputError for a folder that is no data set, a
+    part that is damaged, an unknown phone, `output_locked`; UsageError for a split that cannot be made and a filter that cannot be read.
     """
     if check:
         return _check(dataset, console)
-    rule = SplitRule(split_by, seed, validation_fraction)
     manifest = DatasetManifest.load(dataset)
-    folder = dataset / FOLDER
-    files.make_folder(folder)
-    with lock.hold(folder, take_over=take_over, note=console.warning):
-        files.sweep(folder)
-        page = _make(dataset, manifest, rule, console, report)
+    changes = {"seed": seed, "validation_fraction": validation_fraction, "split_by": split_by}
+    with holding(dataset, console, take_over):
+        rule = replace(SplitRule.of(load_splits(dataset / FOLDER / SPLITS)), **{name: value for name, value in changes.items() if value is not None})
+        page = _make(dataset, manifest, rule, console, report=report, where=where)
     if page:
         console.info(f"Report: {page}")
     return ExitCode.DONE
 
 
-def _make(dataset: Path, manifest: DatasetManifest, rule: SplitRule, console: Console, report: bool) -> Path | None:
+def split(dataset: Path, *, console: Console, options: SplitOptions, take_over: bool = False) -> ExitCode:
+    """Make `metadata/` anew, without the report, by the rule that `options` state. Raises as `run` does; UsageError for a list that cannot be read."""
+    manifest = DatasetManifest.load(dataset)
+    listed = b"" if options.list_file is None else _read_list_file(options.list_file)
+    states = bool(options.validation_where or listed)
+    rule = SplitRule(
+        split_by=options.by,
+        seed=options.seed,
+        validation_fraction=options.validation_fraction if options.validation_fraction is not None else 0.0 if states else 0.05,
+        test_fraction=options.test_fraction,
+        validation_where=options.validation_where or "",
+        test_where=options.test_where or "",
+        listed=hashlib.sha256(listed).hexdigest() if listed else "",
+    )
+    rule.columns(index_schema(manifest.columns))
+    with holding(dataset, console, take_over):
+        if listed:
+            read_list(listed, options.list_file or dataset)
+            files.write_atomically(dataset / FOLDER / SPLIT_LIST, listed)
+        _make(dataset, manifest, rule, console, report=False, where=None)
+    console.info(f"Split {rule.describe()}.")
+    return ExitCode.DONE
+
+
+def _read_list_file(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(ReasonCode.STORAGE_FAILED, f"The list {path} cannot be read: {error.strerror}.") from error
+
+
+@contextmanager
+def holding(dataset: Path, console: Console, take_over: bool) -> Iterator[None]:
+    """Hold `metadata/` of `dataset`, made and swept, for the time of the block; InputError `output_locked` when another run does."""
+    folder = dataset / FOLDER
+    files.make_folder(folder)
+    with lock.hold(folder, take_over=take_over, note=console.warning):
+        files.sweep(folder)
+        yield
+
+
+def _make(dataset: Path, manifest: DatasetManifest, rule: SplitRule, console: Console, *, report: bool, where: str | None) -> Path | None:
     records = committed_parts(dataset)
     earlier = load_splits(dataset / FOLDER / SPLITS)
     with console.progress(2 * len(records), "Merging", "parts read") as progress:
-        gathered = gather(dataset, manifest, records, progress.advance)
-        splits = make_splits(gathered.rows, rule, earlier)
+        gathered = gather(dataset, manifest, records, progress.advance, more=rule.columns(index_schema(manifest.columns)))
+        splits = make_splits(gathered.rows, rule, earlier, _listed(dataset, rule))
         if splits.num_moved:
             console.warning(f"{splits.num_moved:,} utterances change between training and validation, because the splits were made by another rule before.")
-        statistics = compute(manifest, gathered, splits, rule)
+        statistics = compute(manifest, gathered, splits.names, rule)
         stats = write_metadata(dataset, records, statistics, splits, progress.advance)
-    page = _report(dataset, records, statistics, console) if report else None
+    page = _report(dataset, records, statistics, console, where) if report else None
     _show(dataset, statistics, stats, console)
     return page
 
 
-def _report(dataset: Path, records: Sequence[CommitRecord], statistics: Statistics, console: Console) -> Path:
+def _listed(dataset: Path, rule: SplitRule) -> dict[str, str]:
+    """The list of the rule, from the copy that was kept of it."""
+    if not rule.listed:
+        return {}
+    path = dataset / FOLDER / SPLIT_LIST
+    data = files.read(path) if path.is_file() else b""
+    if hashlib.sha256(data).hexdigest() != rule.listed:
+        message = f"{path} is not the list that the split was made by. State the split again: `valle metadata split {dataset} --list FILE`."
+        raise InputError(ReasonCode.DATASET_MISMATCH, message)
+    return read_list(data, path)
+
+
+def _report(dataset: Path, records: Sequence[CommitRecord], statistics: Statistics, console: Console, where: str | None) -> Path:
     from pipelines.metadata_report.page import write_report
 
     console.info("Writing the report.")
-    report = write_report(dataset, records, statistics)
+    if where is not None:
+        gathered = gather(dataset, statistics.manifest, records, where=where, more=["split"])
+        statistics = compute(statistics.manifest, gathered, gathered.rows["split"], statistics.rule)
+    report = write_report(dataset, records, statistics, where)
     if report.codec_problem:
         console.warning(f"The report has no codec round trip. {report.codec_problem}")
     return report.page

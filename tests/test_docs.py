@@ -36,7 +36,8 @@ def test_the_file_map_names_files_that_exist() -> None:
 def test_commands_of_the_documentation_exist() -> None:
     from pipelines.cli import app
 
-    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback} | {"config"}
+    known = {command.name or command.callback.__name__ for command in app.registered_commands if command.callback}
+    known |= {group.name for group in app.registered_groups}
     for page in PAGES:
         for command in re.findall(r"^valle ([a-z]+)", page.read_text(encoding="utf-8"), flags=re.MULTILINE):
             assert command in known, f"{page.name}: valle {command}"

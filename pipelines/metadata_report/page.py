@@ -31,7 +31,7 @@ class Report:
     codec_problem: str
 
 
-def write_report(dataset: Path, records: Sequence[CommitRecord], statistics: Statistics) -> Report:
+def write_report(dataset: Path, records: Sequence[CommitRecord], statistics: Statistics, where: str | None = None) -> Report:
     """Write `metadata/report/`. The page is replaced after its sounds, so an old one stays whole until then."""
     report = dataset / "metadata" / "report"
     files.make_folder(report)
@@ -88,7 +88,7 @@ def _header(name: str, statistics: Statistics) -> Markup:
         None,
         tag("h1", None, name),
         tag("p", {"class": "quiet"}, f"Codec {manifest.codec}. Phonemizer {manifest.phonemizer}. Configuration {manifest.config_hash[:12]}."),
-        tag("p", {"class": "quiet"}, f"Validation: {rule.validation_fraction:.1%} by {rule.split_by}, seed {rule.seed}."),
+        tag("p", {"class": "quiet"}, f"Split {rule.describe()}."),
         tag("nav", None, *(tag("a", {"href": f"#{_anchor(title)}"}, title) for title in SECTIONS)),
         tag("div", {"class": "tiles"}, *(tag("div", {"class": "tile"}, tag("b", None, value), tag("span", None, label)) for label, value in tiles)),
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pipelines.metadata_tables.attribution import load_attribution
 from pipelines.metadata_tables.check_rows import row_problems
 from pipelines.metadata_tables.gather import inputs_hash
 from pipelines.metadata_tables.write import FOLDER, STATS, load_stats, sha256_of
@@ -118,4 +119,4 @@ def _metadata_problems(dataset: Path, manifest: DatasetManifest, records: list[C
             state = f"has sha256 {found[:12]}" if found else "is gone"
             message = f"{table} {state}, {STATS} says {expected[:12]}. Run `valle metadata {dataset}` again."
             problems.append(Problem(reason, NO_PART, str(table), None, message))
-    return problems, stats["inputs"] != inputs_hash(manifest, records)
+    return problems, stats["inputs"] != inputs_hash(manifest, records, load_attribution(dataset).sha256)

@@ -1,8 +1,5 @@
 """The committed parts of a data set, read once: the columns statistics need, phone counts and the quarantine."""
 
-# pyarrow makes its compute functions when it is imported, where pyright cannot see them.
-# pyright: reportAttributeAccessIssue=false
-
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -10,15 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from valle_data.errors import InputError, ReasonCode
-from valle_data.shards.base import index_path
+from pipelines.metadata_tables.rows import Chosen, count_phones, read_rows
 from valle_data.shards.commit import CommitRecord, read_part_index, read_quarantine
-from valle_data.shards.index import index_schema
 from valle_data.shards.manifest import DatasetManifest
 
-COLUMNS = ("utt_id", "part", "speaker", "group", "source_digest", "start_s", "end_s", "language", "num_frames", "duration_s", "num_phones")
+COLUMNS = ("utt_id", "part", "corpus", "group", "speaker", "source_digest", "start_s", "end_s", "language", "num_frames", "duration_s", "num_phones")
 EXAMPLES_PER_REASON = 5
 
 
@@ -55,18 +49,26 @@ class Gathered:
     inputs: str
 
 
-def gather(dataset: Path, manifest: DatasetManifest, records: Sequence[CommitRecord], looked_at: Callable[[], None] = lambda: None) -> Gathered:
-    """Read the index and quarantine of every part, verified against its commit record.
+def gather(
+    dataset: Path,
+    manifest: DatasetManifest,
+    records: Sequence[CommitRecord],
+    looked_at: Callable[[], None] = lambda: None,
+    *,
+    where: str | None = None,
+    more: Sequence[str] = (),
+) -> Gathered:
+    """Read the index and quarantine of every part, verified against its commit record; `more` columns of the index are kept beside `COLUMNS` and scores.
 
-    Raises InputError: `foreign_shard`, `unknown_phone`, `duplicate_id`, and what reading a damaged part raises.
+    With `where` rows and phones are those of the utterances that it chooses. Speakers are the attributed ones where there are such.
+    Raises UsageError and InputError as `read_rows` does.
     """
-    columns = [*COLUMNS, *manifest.columns]
-    tables, phones = [index_schema(manifest.columns).empty_table().select(columns)], Counter[str]()
-    reasons, stages, examples = Counter[str](), Counter[str](), dict[str, tuple[QuarantineExample, ...]]()
-    for record in records:
-        table = _read(dataset, manifest, record)
-        phones.update(count_phones(table))
-        tables.append(table.select(columns))
+    phones, reasons, stages = Counter[str](), Counter[str](), Counter[str]()
+    examples: dict[str, tuple[QuarantineExample, ...]] = {}
+
+    def see(record: CommitRecord, table: pa.Table) -> None:
+        if where is None:
+            phones.update(count_phones(table))
         for row in read_quarantine(dataset, record).to_pylist():
             reasons[row["reason"]] += 1
             stages[row["stage"]] += 1
@@ -74,48 +76,27 @@ def gather(dataset: Path, manifest: DatasetManifest, records: Sequence[CommitRec
             if len(known) < EXAMPLES_PER_REASON:
                 examples[row["reason"]] = (*known, QuarantineExample(row["path"], row["stage"], row["message"]))
         looked_at()
-    rows = pa.concat_tables(tables).combine_chunks()
-    _refuse_duplicates(dataset, rows)
+
+    chosen = read_rows(dataset, manifest, records, [*COLUMNS, *manifest.columns, *more], where=where, seen=see)
+    if where is not None:
+        phones = _phones_of(dataset, records, chosen)
     quarantine = Quarantine(dict(sorted(reasons.items())), dict(sorted(stages.items())), dict(sorted(examples.items())))
-    return Gathered(rows, dict(sorted(phones.items())), quarantine, len(records), inputs_hash(manifest, records))
+    return Gathered(chosen.rows, dict(sorted(phones.items())), quarantine, len(records), inputs_hash(manifest, records, chosen.sha256))
 
 
-def inputs_hash(manifest: DatasetManifest, records: Sequence[CommitRecord]) -> str:
-    """sha256 over what the parts hold: metadata with another value here was made from other parts."""
-    digest = hashlib.sha256(manifest.config_hash.encode())
+def _phones_of(dataset: Path, records: Sequence[CommitRecord], chosen: Chosen) -> Counter[str]:
+    """Phone counts of the chosen utterances alone; which they are is known only once every part was read."""
+    phones, first = Counter[str](), 0
+    for record in records:
+        table = read_part_index(dataset, record)
+        phones.update(count_phones(table.filter(pa.array(chosen.mask[first : first + table.num_rows]))))
+        first += table.num_rows
+    return phones
+
+
+def inputs_hash(manifest: DatasetManifest, records: Sequence[CommitRecord], attribution: str) -> str:
+    """sha256 over what the parts hold and who speaks (`attribution`, a hash): metadata with another value here was made from something else."""
+    digest = hashlib.sha256(f"{manifest.config_hash}{attribution}".encode())
     for record in records:
         digest.update(record.to_bytes())
     return digest.hexdigest()
-
-
-def count_phones(table: pa.Table) -> dict[str, int]:
-    """How often each phone occurs in the rows of `table`."""
-    return {item["values"]: item["counts"] for item in pc.value_counts(pc.list_flatten(table["phones"])).to_pylist()}
-
-
-def _read(dataset: Path, manifest: DatasetManifest, record: CommitRecord) -> pa.Table:
-    if record.config_hash != manifest.config_hash:
-        raise InputError(
-            ReasonCode.FOREIGN_SHARD,
-            f"{record.shard} was committed with the configuration {record.config_hash[:12]}, {dataset} has {manifest.config_hash[:12]}. "
-            f"Move its files away, or prepare the data again. `valle metadata {dataset} --check` lists all such parts.",
-        )
-    table = read_part_index(dataset, record)
-    if unknown := manifest.vocabulary.missing(count_phones(table)):
-        row = next(row for row in table.select(["utt_id", "phones"]).to_pylist() if set(row["phones"]) & set(unknown))
-        raise InputError(
-            ReasonCode.UNKNOWN_PHONE,
-            f"{index_path(dataset, record.part)}: {row['utt_id']} has the phone {unknown[0]!r}, which is not among the {len(manifest.vocabulary)} "
-            "of this data set's vocabulary. Remove the part's commit record and run `valle prepare` again.",
-        )
-    return table
-
-
-def _refuse_duplicates(dataset: Path, rows: pa.Table) -> None:
-    if pc.count_distinct(rows["utt_id"]).as_py() == rows.num_rows:
-        return
-    twice = next(item["values"] for item in pc.value_counts(rows["utt_id"]).to_pylist() if item["counts"] > 1)
-    raise InputError(
-        ReasonCode.DUPLICATE_ID,
-        f"Utterance {twice} is in two parts of {dataset}. `valle metadata {dataset} --check` names them; remove one and run `valle prepare` again.",
-    )

@@ -3,7 +3,6 @@
 # pyarrow makes its compute functions when it is imported, where pyright cannot see them.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -14,10 +13,11 @@ from numpy.typing import NDArray
 
 from pipelines.metadata_tables.gather import Gathered
 from pipelines.metadata_tables.histograms import Histogram, histogram
-from pipelines.metadata_tables.splits import TRAIN, VALIDATION, SplitRule, Splits
+from pipelines.metadata_tables.quantiles import Quantiles, quantiles
+from pipelines.metadata_tables.splits import NAMES, TEST, SplitRule
 from valle_data.shards.manifest import DatasetManifest
 
-STATS_VERSION = 1
+STATS_VERSION = 2
 PERSON = "person"
 """A column of group and speaker: the same name in two groups is two speakers."""
 SCORE_UNITS = {"dbfs": "dBFS", "db": "dB", "hz": "Hz", "s": "s"}
@@ -58,18 +58,24 @@ class PhoneInventory:
 
 @dataclass(frozen=True)
 class Statistics:
-    """Everything `stats.json` and the report say. `speakers` and `groups` have one row each, sorted by name."""
+    """Everything `stats.json` and the report say. `speakers`, `groups`, `languages`, `corpora` have one row each, sorted by name.
+
+    `rows` are those gathered, with columns `split` and PERSON.
+    """
 
     manifest: DatasetManifest
     gathered: Gathered
+    rows: pa.Table
     rule: SplitRule
     totals: Totals
     splits: tuple[SplitTotals, ...]
     histograms: tuple[Histogram, ...]
+    quantiles: tuple[Quantiles, ...]
     phones: PhoneInventory
     speakers: pa.Table
     groups: pa.Table
     languages: pa.Table
+    corpora: pa.Table
 
     def to_json(self) -> dict[str, Any]:
         quarantine = self.gathered.quarantine
@@ -82,7 +88,9 @@ class Statistics:
             "split_rule": asdict(self.rule),
             "splits": [asdict(split) for split in self.splits],
             "languages": self.languages.to_pylist(),
+            "corpora": self.corpora.to_pylist(),
             "histograms": [histogram.to_json() for histogram in self.histograms],
+            "quantiles": [quantile.to_json() for quantile in self.quantiles],
             "phones": {
                 "vocabulary_hash": self.manifest.vocabulary.hash,
                 "num_in_vocabulary": len(self.manifest.vocabulary),
@@ -94,11 +102,10 @@ class Statistics:
         }
 
 
-def compute(manifest: DatasetManifest, gathered: Gathered, splits: Splits, rule: SplitRule) -> Statistics:
-    """Statistics of what was gathered; an empty data set has zeros and empty tables."""
-    rows = gathered.rows.append_column("validation", pa.array(splits.is_validation.astype(np.int64)))
-    rows = rows.append_column(PERSON, pc.binary_join_element_wise(rows["group"], rows["speaker"], "\0"))
-    speakers = _per(rows, ["group", "speaker"])
+def compute(manifest: DatasetManifest, gathered: Gathered, splits: pa.Array | pa.ChunkedArray, rule: SplitRule) -> Statistics:
+    """Statistics of what was gathered, `splits` naming the split of every row; an empty data set has zeros and empty tables."""
+    rows = with_person(with_split(gathered.rows, splits))
+    figures = scores(rows, manifest)
     counts = {symbol: gathered.phones.get(symbol, 0) for symbol in manifest.vocabulary.symbols}
     totals = Totals(
         num_parts=gathered.num_parts,
@@ -114,14 +121,17 @@ def compute(manifest: DatasetManifest, gathered: Gathered, splits: Splits, rule:
     return Statistics(
         manifest=manifest,
         gathered=gathered,
+        rows=rows,
         rule=rule,
         totals=totals,
-        splits=tuple(_split_totals(rows, name, flag) for name, flag in ((TRAIN, 0), (VALIDATION, 1))),
-        histograms=_histograms(rows, [name for name, kind in manifest.columns.items() if kind == "float"]),
+        splits=tuple(totals for name in NAMES if (totals := _split_totals(rows, name)).num_utterances or name != TEST),
+        histograms=tuple(histogram(score.name, score.unit, score.values, whole=score.whole) for score in figures),
+        quantiles=tuple(quantiles(score.name, score.values) for score in figures),
         phones=PhoneInventory(counts, tuple(symbol for symbol, count in counts.items() if not count)),
-        speakers=speakers,
-        groups=_per(rows, ["group"], count_speakers=True),
-        languages=_per(rows, ["language"], count_speakers=True),
+        speakers=per(rows, ["group", "speaker"]),
+        groups=per(rows, ["group"], count_speakers=True),
+        languages=per(rows, ["language"], count_speakers=True),
+        corpora=per(rows, ["corpus"], count_speakers=True),
     )
 
 
@@ -137,14 +147,30 @@ def _hours(rows: pa.Table) -> float:
     return float(pc.sum(rows["duration_s"].cast(pa.float64())).as_py() or 0.0) / 3600
 
 
-def _split_totals(rows: pa.Table, name: str, flag: int) -> SplitTotals:
-    chosen = rows.filter(pc.equal(rows["validation"], flag))
+def _split_totals(rows: pa.Table, name: str) -> SplitTotals:
+    chosen = rows.filter(pc.equal(rows["split"], name))
     return SplitTotals(name, chosen.num_rows, _distinct(chosen, PERSON), _hours(chosen))
 
 
-def _per(rows: pa.Table, keys: list[str], count_speakers: bool = False) -> pa.Table:
-    """One row for each value of `keys`, sorted: utterances, hours, durations, phones, phones per second, how many are for validation."""
-    aggregates = [("duration_s", name) for name in ("count", "sum", "min", "max")] + [("num_phones", "sum"), ("validation", "sum")]
+def with_split(rows: pa.Table, splits: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """`rows` with the column `split`."""
+    return (rows.drop_columns(["split"]) if "split" in rows.column_names else rows).append_column("split", splits)
+
+
+def with_person(rows: pa.Table) -> pa.Table:
+    """`rows` with the column PERSON."""
+    return rows.append_column(PERSON, pc.binary_join_element_wise(rows["group"], rows["speaker"], "\0"))
+
+
+def per(rows: pa.Table, keys: list[str], count_speakers: bool = False) -> pa.Table:
+    """One row for each value of `keys`, sorted: utterances, hours, durations, phones, phones per second, how many are for validation and test.
+
+    Of `rows` it reads `keys`, `duration_s`, `num_phones`, and where they are there `split` and PERSON.
+    """
+    held = [name for name in NAMES[1:] if "split" in rows.column_names]
+    for name in held:
+        rows = rows.append_column(name, pc.equal(rows["split"], name).cast(pa.int64()))
+    aggregates = [("duration_s", name) for name in ("count", "sum", "min", "max")] + [("num_phones", "sum"), *((name, "sum") for name in held)]
     if count_speakers:
         aggregates.append((PERSON, "count_distinct"))
     found = rows.group_by(keys, use_threads=False).aggregate(aggregates).sort_by([(key, "ascending") for key in keys])
@@ -154,7 +180,7 @@ def _per(rows: pa.Table, keys: list[str], count_speakers: bool = False) -> pa.Ta
         columns["num_speakers"] = found[f"{PERSON}_count_distinct"]
     columns |= {
         "num_utterances": utterances,
-        "num_validation": found["validation_sum"],
+        **{f"num_{name}": found[f"{name}_sum"] for name in held},
         "hours": pc.divide(total_s, 3600.0),
         "mean_duration_s": pc.divide(total_s, utterances.cast(pa.float64())),
         "min_duration_s": found["duration_s_min"],
@@ -165,17 +191,30 @@ def _per(rows: pa.Table, keys: list[str], count_speakers: bool = False) -> pa.Ta
     return pa.table(columns)
 
 
-def _values(rows: pa.Table, column: str) -> NDArray[np.float64]:
-    return rows[column].cast(pa.float64()).to_numpy()
+@dataclass(frozen=True)
+class Score:
+    """A quantity that every utterance has or lacks (NaN): `values` `[rows]`. `column` is a column of the index, empty for one computed from several."""
+
+    name: str
+    unit: str
+    values: NDArray[np.float64]
+    whole: bool = False
+    column: str = ""
 
 
-def _histograms(rows: pa.Table, scores: Sequence[str]) -> tuple[Histogram, ...]:
+def scores(rows: pa.Table, manifest: DatasetManifest) -> list[Score]:
+    """Duration, phones, speed, and every score column of the data set."""
     duration_s, num_phones = _values(rows, "duration_s"), _values(rows, "num_phones")
     with np.errstate(divide="ignore", invalid="ignore"):
         rate = num_phones / duration_s
-    return (
-        histogram("duration", "s", duration_s),
-        histogram("phones an utterance", "", num_phones, whole=True),
-        histogram("phones per second", "", rate),
-        *(histogram(score, SCORE_UNITS.get(score.rpartition("_")[2], ""), _values(rows, score)) for score in scores),
-    )
+    columns = [name for name, kind in manifest.columns.items() if kind == "float"]
+    return [
+        Score("duration", "s", duration_s, column="duration_s"),
+        Score("phones an utterance", "", num_phones, whole=True, column="num_phones"),
+        Score("phones per second", "", rate),
+        *(Score(name, SCORE_UNITS.get(name.rpartition("_")[2], ""), _values(rows, name), column=name) for name in columns),
+    ]
+
+
+def _values(rows: pa.Table, column: str) -> NDArray[np.float64]:
+    return rows[column].cast(pa.float64()).to_numpy()

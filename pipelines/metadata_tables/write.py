@@ -3,20 +3,19 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.metadata_tables.splits import TRAIN, VALIDATION, Splits
+from pipelines.metadata_tables.splits import Splits
 from pipelines.metadata_tables.statistics import Statistics
 from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.commit import CommitRecord, read_part_index
-from valle_data.shards.index import CORE, encode_table, index_schema
+from valle_data.shards.index import CORE, encode_table, index_schema, pack, write_options
 
 FOLDER = "metadata"
 INDEX, SPEAKERS, GROUPS, SPLITS, STATS = "index.parquet", "speakers.parquet", "groups.parquet", "splits.parquet", "stats.json"
@@ -33,7 +32,7 @@ def write_metadata(
     files.write_atomically(folder / SPLITS, encode_table(splits.table(rows, statistics.rule)))
     files.write_atomically(folder / SPEAKERS, encode_table(statistics.speakers))
     files.write_atomically(folder / GROUPS, encode_table(statistics.groups))
-    _write_index(folder / INDEX, dataset, records, splits, statistics.manifest.columns, written)
+    _write_index(folder / INDEX, dataset, records, statistics, splits, written)
     stats = statistics.to_json()
     stats["files"] = {name: sha256_of(folder / name) for name in (INDEX, SPEAKERS, GROUPS, SPLITS)}
     stats["checksum"] = _checksum(stats)
@@ -67,33 +66,31 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _write_index(path: Path, dataset: Path, records: Sequence[CommitRecord], splits: Splits, columns: Mapping[str, str], written: Callable[[], None]) -> None:
-    """The rows of all parts with their split filled in, a few parts in memory at a time."""
+def _write_index(path: Path, dataset: Path, records: Sequence[CommitRecord], statistics: Statistics, splits: Splits, written: Callable[[], None]) -> None:
+    """The rows of all parts with split and speaker as gathered, a few parts in memory at a time."""
     temporary = files.temporary_for(path)
     try:
-        with pq.ParquetWriter(temporary, index_schema(columns), compression="zstd", write_page_checksum=True) as writer:
+        schema = pack(index_schema(statistics.manifest.columns).empty_table()).schema
+        with pq.ParquetWriter(temporary, schema, **write_options(schema)) as writer:
             waiting: list[pa.Table] = []
-            first = 0
+            gathered, first = {"split": splits.names, "speaker": statistics.gathered.rows["speaker"]}, 0
             for record in records:
                 table = read_part_index(dataset, record)
-                waiting.append(_with_split(table, splits.is_validation[first : first + table.num_rows]))
+                for name, values in gathered.items():
+                    table = table.set_column(table.schema.get_field_index(name), CORE.field(name), values.slice(first, table.num_rows))
+                waiting.append(table)
                 first += table.num_rows
                 if sum(table.num_rows for table in waiting) >= ROW_GROUP:
-                    writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP)
+                    writer.write_table(pack(pa.concat_tables(waiting)), row_group_size=ROW_GROUP)
                     waiting = []
                 written()
             if waiting:
-                writer.write_table(pa.concat_tables(waiting), row_group_size=ROW_GROUP)
+                writer.write_table(pack(pa.concat_tables(waiting)), row_group_size=ROW_GROUP)
         _sync(temporary)
         files.move(temporary, path)
     finally:
         files.discard(temporary)
     files.sync_folder(path.parent)
-
-
-def _with_split(table: pa.Table, is_validation: np.ndarray) -> pa.Table:
-    names = pa.array(np.where(is_validation, VALIDATION, TRAIN), pa.string())
-    return table.set_column(table.schema.get_field_index("split"), CORE.field("split"), names)
 
 
 def _sync(path: Path) -> None:

@@ -19,7 +19,9 @@ from pipelines.console import Console
 from pipelines.synth_texts import gather_texts
 from valle_data.errors import EnvironmentProblem, ExitCode, InputError, ReasonCode, UsageError
 
-COMMANDS = ["prepare", "metadata", "train", "synth", "doctor", "explain", "config ls", "config cp", "config show", "config validate", "config schema"]
+METADATA = [f"metadata {name}" for name in ("merge", "check", "split", "stats", "vocab", "similar", "speakers", "duplicates", "sample")]
+CONFIG = [f"config {name}" for name in ("ls", "cp", "show", "validate", "schema")]
+COMMANDS = ["prepare", *METADATA, "train", "synth", "doctor", "explain", *CONFIG]
 HEAVY = ["torch", "ray", "transformers", "pyarrow", "numpy", "soundfile"]
 
 
@@ -223,7 +225,7 @@ def test_flags_of_metadata_arrive(asked):
     (dataset, options) = asked[0]
     options.pop("console")
     assert dataset == Path("d")
-    assert options == {"check": True, "report": False, "split_by": "speaker", "validation_fraction": 0.2, "seed": 4, "take_over": True}
+    assert options == {"check": True, "report": False, "split_by": "speaker", "validation_fraction": 0.2, "seed": 4, "take_over": True, "where": None}
 
 
 def test_overrides_and_output_of_train_arrive(asked, tmp_path):

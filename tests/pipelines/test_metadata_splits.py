@@ -97,7 +97,7 @@ def test_a_share_that_cannot_be(fraction: float) -> None:
 
 
 def test_an_unknown_way_to_split() -> None:
-    with pytest.raises(UsageError, match="by utterance or speaker, not by 'group'"):
+    with pytest.raises(UsageError, match="by utterance, recording, speaker, not by 'group'"):
         SplitRule("group", 0, 0.1)
 
 

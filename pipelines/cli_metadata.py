@@ -1,0 +1,276 @@
+"""The command line of `valle metadata`: a group whose sub-command may be left out. Each function hands over to its module, imported when it runs."""
+
+import difflib
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from pipelines.cli_options import Debug, Json, LogFile, TakeOver, example
+from pipelines.command import Reporting, run_command
+from pipelines.console import Console
+from valle_data.errors import ExitCode
+
+DEFAULT = "merge"
+Dataset = Annotated[Path, typer.Argument(metavar="DATASET", help="Dataset folder written by `valle prepare`.")]
+Where = Annotated[str | None, typer.Option("--where", metavar="FILTER", help='Only utterances of which this is true, such as "snr_db > 20 and cer < 0.1".')]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the split; adding data never moves an utterance across it. Default: 0.")]
+Share = Annotated[float | None, typer.Option("--validation-fraction", min=0.0, max=0.9, help="Share kept for validation. Default: 0.05.")]
+
+
+class SplitBy(StrEnum):
+    """What a split never divides."""
+
+    SPEAKER = "speaker"
+    RECORDING = "recording"
+    UTTERANCE = "utterance"
+
+
+class MetadataGroup(TyperGroup):
+    """`valle metadata DATASET ...` is `valle metadata merge DATASET ...`, unless the first word reads like another sub-command."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, [DEFAULT, *args] if self._means_default(args) else args)
+
+    def _means_default(self, args: list[str]) -> bool:
+        if not args or args[0].startswith("-"):
+            return args != ["--help"]
+        if args[0] in self.commands:
+            return False
+        return Path(args[0]).exists() or not difflib.get_close_matches(args[0], list(self.commands), n=1, cutoff=0.7)
+
+
+app = typer.Typer(
+    cls=MetadataGroup,
+    help="Merge, split, check and look at a dataset. `valle metadata DATASET` is `valle metadata merge DATASET`.",
+    epilog=example("valle metadata work/digits"),
+    rich_markup_mode=None,
+)
+
+
+@app.command(epilog=example("valle metadata merge work/digits --split-by utterance --validation-fraction 0.05"))
+def merge(
+    dataset: Dataset,
+    check: Annotated[bool, typer.Option("--check", help="Verify every hash, count and row instead; write nothing.")] = False,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write the HTML report with histograms and audio.")] = True,
+    split_by: Annotated[SplitBy | None, typer.Option("--split-by", help="What stays together in a split. Default: utterance.")] = None,
+    validation_fraction: Share = None,
+    take_over: TakeOver = False,
+    seed: Seed = None,
+    where: Annotated[str | None, typer.Option("--where", metavar="FILTER", help="The report is on these utterances only; tables hold all.")] = None,
+    json: Json = False,
+    debug: Debug = False,
+    log_file: LogFile = None,
+) -> int:
+    """Merge the index, split, count and report. The default: the word `merge` may be left out.
+
+    The rule of an earlier split stays in force; options given here change it.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines import metadata as command
+
+        return command.run(
+            dataset,
+            console=console,
+            check=check,
+            report=report,
+            seed=seed,
+            validation_fraction=validation_fraction,
+            split_by=split_by.value if split_by else None,
+            where=where,
+            take_over=take_over,
+        )
+
+    return run_command("metadata", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata check work/digits"))
+def check(dataset: Dataset, json: Json = False, debug: Debug = False, log_file: LogFile = None) -> int:
+    """Verify every hash, count, row and code.
+
+    Writes nothing. Exit code 1 means that something is wrong.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines import metadata as command
+
+        return command.run(dataset, console=console, check=True)
+
+    return run_command("metadata check", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata split work/digits --by speaker --validation-fraction 0.05 --test-fraction 0.05"))
+def split(
+    dataset: Dataset,
+    by: Annotated[SplitBy, typer.Option("--by", help="What stays together in a split.")] = SplitBy.UTTERANCE,
+    validation_fraction: Share = None,
+    test_fraction: Annotated[float, typer.Option("--test-fraction", min=0.0, max=0.9, help="Share kept for a test set.")] = 0.0,
+    validation_where: Annotated[
+        str | None, typer.Option("--validation-where", metavar="FILTER", help="These, and what stays with them, are for validation.")
+    ] = None,
+    test_where: Annotated[str | None, typer.Option("--test-where", metavar="FILTER", help="These, and what stays with them, are for the test set.")] = None,
+    list_file: Annotated[Path | None, typer.Option("--list", metavar="FILE", help="Lines of an utterance id and train, validation or test.")] = None,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draw; adding data never moves an utterance.")] = 0,
+    take_over: TakeOver = False,
+    json: Json = False,
+    debug: Debug = False,
+    log_file: LogFile = None,
+) -> int:
+    """State the rule of the split and draw it.
+
+    By shares, by filters, by a list; later merges keep the rule. A list comes before filters, filters before shares. With a filter or a list for validation, nothing more is drawn for it unless a fraction is given.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines import metadata as command
+
+        return command.split(
+            dataset,
+            console=console,
+            options=command.SplitOptions(
+                by=by.value,
+                validation_fraction=validation_fraction,
+                test_fraction=test_fraction,
+                validation_where=validation_where,
+                test_where=test_where,
+                list_file=list_file,
+                seed=seed,
+            ),
+            take_over=take_over,
+        )
+
+    return run_command("metadata split", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata stats work/digits --by speaker --where \"duration_s > 1 and language like 'en*'\""))
+def stats(
+    dataset: Dataset,
+    where: Where = None,
+    by: Annotated[list[str] | None, typer.Option("--by", metavar="COLUMN", help="Hours for each value of this column; may be given again.")] = None,
+    most: Annotated[int, typer.Option("--most", min=1, help="Rows of a table at most, those with most hours first.")] = 20,
+    json: Json = False,
+    debug: Debug = False,
+    log_file: LogFile = None,
+) -> int:
+    """Count hours, scores and quarantine.
+
+    Totals, hours by speaker, group, language and corpus, quantiles of every score, quarantine by reason and stage. Writes nothing.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines.metadata_commands import stats as command
+
+        return command.run(dataset, console=console, where=where, by=tuple(by or ()), most=most)
+
+    return run_command("metadata stats", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata vocab work/digits --against runs/digits"))
+def vocab(
+    dataset: Dataset,
+    against: Annotated[Path, typer.Option("--against", metavar="RUN|DATASET|FILE", help="Whose phones: a run, a dataset, or a file with one a line.")],
+    where: Where = None,
+    json: Json = False,
+    debug: Debug = False,
+    log_file: LogFile = None,
+) -> int:
+    """List phones that another vocabulary lacks.
+
+    With counts and example utterances, and the phones of it that nobody says here. Exit code 1 when some lack.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines.metadata_commands import vocab as command
+
+        return command.run(dataset, against, console=console, where=where)
+
+    return run_command("metadata vocab", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata similar work/digits --k 10"))
+def similar(
+    dataset: Dataset,
+    k: Annotated[int, typer.Option("--k", min=1, max=100, help="Similar utterances of each.")] = 10,
+    vectors: Annotated[str, typer.Option("--vectors", metavar="NAME", help="Which stored vectors are compared.")] = "speaker",
+    where: Where = None,
+    take_over: TakeOver = False,
+    json: Json = False,
+    debug: Debug = False,
+    log_file: LogFile = None,
+) -> int:
+    """Find utterances that sound alike, for prompts.
+
+    Of the same speaker, by the cosine of their stored vectors: metadata/similar.parquet.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines.metadata_commands import similar as command
+
+        return command.run(dataset, console=console, k=k, side=vectors, where=where, take_over=take_over)
+
+    return run_command("metadata similar", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata speakers work/digits --threshold 0.75 --where \"speaker = 'unknown'\""))
+def speakers(
+    dataset: Dataset,
+    threshold: Annotated[float, typer.Option("--threshold", min=-1.0, max=1.0, help="Utterances as alike as this (cosine) are one speaker.")] = 0.75,
+    vectors: Annotated[str, typer.Option("--vectors", metavar="NAME", help="Which stored vectors are compared.")] = "speaker",
+    where: Where = None,
+    take_over: TakeOver = False,
+    json: Json = False,
+    debug: Debug = False,
+    log_file: LogFile = None,
+) -> int:
+    """Tell speakers apart by their voices.
+
+    For corpora that do not say who speaks: metadata/speaker_attribution.parquet. The next merge lays it over the index.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines.metadata_commands import speakers as command
+
+        return command.run(dataset, console=console, threshold=threshold, side=vectors, where=where, take_over=take_over)
+
+    return run_command("metadata speakers", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata duplicates work/digits"))
+def duplicates(dataset: Dataset, where: Where = None, take_over: TakeOver = False, json: Json = False, debug: Debug = False, log_file: LogFile = None) -> int:
+    """Find utterances with the same content.
+
+    Writes metadata/duplicates.parquet and removes nothing.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines.metadata_commands import duplicates as command
+
+        return command.run(dataset, console=console, where=where, take_over=take_over)
+
+    return run_command("metadata duplicates", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata sample work/digits --explain --steps 200 sampler.mode=speaker"))
+def sample(
+    dataset: Dataset,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes to the sampler, such as sampler.mode=speaker.")] = None,
+    config: Annotated[Path | None, typer.Option("--config", metavar="CONFIG", help="Take the sampler of this training configuration.")] = None,
+    steps: Annotated[int, typer.Option("--steps", min=1, help="Micro-batches to look at.")] = 100,
+    explain: Annotated[bool, typer.Option("--explain", help="Expected against realised shares, levels, padding, coverage; else: list the draws.")] = False,
+    split: Annotated[str, typer.Option("--split", help="Which split is sampled.")] = "train",
+    most: Annotated[int, typer.Option("--most", min=1, help="Rows of a table at most.")] = 20,
+    json: Json = False,
+    debug: Debug = False,
+    log_file: LogFile = None,
+) -> int:
+    """Show what training would draw."""
+
+    def action(console: Console) -> ExitCode:
+        from pipelines.metadata_commands import sample as command
+
+        return command.run(dataset, overrides or [], console=console, config=config, steps=steps, explain=explain, split=split, most=most)
+
+    return run_command("metadata sample", Reporting(json, debug, log_file), action)
