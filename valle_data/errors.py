@@ -58,6 +58,11 @@ class ReasonCode(StrEnum):
     OUTPUT_LOCKED = "output_locked"
     SOURCE_CHANGED = "source_changed"
     STORAGE_FAILED = "storage_failed"
+    DECODER_CRASHED = "decoder_crashed"
+    DECODER_TIMEOUT = "decoder_timeout"
+    WORKER_CRASHED = "worker_crashed"
+    WORKER_TIMEOUT = "worker_timeout"
+    WORKER_OUT_OF_MEMORY = "worker_out_of_memory"
     BROKEN_CHECKPOINT = "broken_checkpoint"
     CHECKPOINT_MISMATCH = "checkpoint_mismatch"
     NON_FINITE_LOSS = "non_finite_loss"
@@ -160,6 +165,26 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ),
     ReasonCode.STORAGE_FAILED: Explanation(
         "Writing or reading failed: disk full, read-only, input/output error.", "Free space or fix the disk and run the same command: it resumes."
+    ),
+    ReasonCode.DECODER_CRASHED: Explanation(
+        "The file made the audio decoder crash, or take more memory than its limits allow; the decoder runs in a process of its own, so nothing else was lost.",
+        "Convert the recording with another program (`ffmpeg -i IN OUT.flac`) or leave it out; a file that crashes a decoder is damaged or hostile.",
+    ),
+    ReasonCode.DECODER_TIMEOUT: Explanation(
+        "The file kept the audio decoder busy for longer than `decode.time_limit_s` allows.",
+        "Convert the recording with another program, or raise `decode.time_limit_s` if the disk is slow.",
+    ),
+    ReasonCode.WORKER_CRASHED: Explanation(
+        "The utterance ended its worker process in the stage named beside it, alone as well as among others.",
+        "Look at the recording and the text; leave the utterance out, or report it with its file: a stage should refuse what it cannot do.",
+    ),
+    ReasonCode.WORKER_TIMEOUT: Explanation(
+        "The utterance made a stage stand still for longer than `stall_limit_s`, alone as well as among others.",
+        "Look at the recording and the text; leave the utterance out, or raise the limit if the stage is only slow.",
+    ),
+    ReasonCode.WORKER_OUT_OF_MEMORY: Explanation(
+        "A stage ran out of memory over this utterance alone.",
+        "Cut the recording into shorter utterances, give the pool more memory, or leave it out.",
     ),
     ReasonCode.BROKEN_CHECKPOINT: Explanation("A checkpoint is incomplete or damaged.", "The newest complete one is used; remove the broken folder."),
     ReasonCode.CHECKPOINT_MISMATCH: Explanation(

@@ -83,12 +83,20 @@ def segment_id(parent: str, start_s: float, duration_s: float) -> str:
     return f"{parent[:SEGMENT_STEM].rstrip('-_')}-{start_ms:09d}-{mark}"
 
 
+def silent(_works: Sequence[Work]) -> None:
+    """Nobody listens."""
+
+
 @dataclass(frozen=True)
 class Tools:
-    """What stages share within a worker process, made when a stage first asks: one codec and one phonemizer, held for its life."""
+    """What stages share within a worker process, made when a stage first asks: one codec and one phonemizer, held for its life.
+
+    A stage that takes long calls `report` with the works it is about to deal with: a sign of life, and a trace if they are the last it deals with.
+    """
 
     make_codec: Callable[[], Codec]
     make_phonemizer: Callable[[], Phonemizer]
+    report: Callable[[Sequence[Work]], None] = silent
 
     @cached_property
     def codec(self) -> Codec:
