@@ -4,8 +4,9 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from pipelines.executors.pools import Pool, divided
 from valle_data.codecs import CODECS
 from valle_data.config import StageConfig, from_table, is_path, stage_options
 from valle_data.corpora import CORPORA
@@ -32,6 +33,12 @@ class PrepareConfig(StageOptions):
     duplicate_audio: Literal["quarantine", "keep"] = "quarantine"
     part_duration_s: float = Field(default=900.0, ge=1, le=86_400)
     max_quarantine_fraction: float = Field(default=0.05, ge=0, le=1)
+    pools: tuple[Pool, ...] = Field(default=(), description="how stages are divided among workers of a cluster; none: each worker runs all of them")
+
+    @model_validator(mode="after")
+    def _pools_have_every_stage(self) -> "PrepareConfig":
+        divided(self.pools, list(self.stages()))
+        return self
 
     def stages(self) -> dict[str, StageConfig]:
         """The stages that run, in their order, and their options."""
