@@ -121,7 +121,8 @@ def split(
 ) -> int:
     """State the rule of the split and draw it.
 
-    By shares, by filters, by a list; later merges keep the rule. A list comes before filters, filters before shares. With a filter or a list for validation, nothing more is drawn for it unless a fraction is given.
+    By shares, by filters, by a list; later merges keep the rule. A list comes before filters, filters before shares. With a filter or a list for
+    validation, nothing more is drawn for it unless a fraction is given.
     """
 
     def action(console: Console) -> ExitCode:
