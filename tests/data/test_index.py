@@ -6,7 +6,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.shard_dummies import coded, identity, read_index, write_index
+from tests.shard_dummies import coded, identity, read_index, samples, write_index
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import Rejection
 from valle_data.shards.index import CORE, QUARANTINE_SCHEMA, encode_table, index_table, printable, quarantine_table
@@ -15,7 +15,7 @@ from valle_data.shards.tar import TarShard
 
 def table(count: int) -> pa.Table:
     utterances = [coded(f"u{index:04}", num_frames=index % 50) for index in range(count)]
-    return index_table(identity(), "part-000000.tar", utterances, TarShard().encode(utterances).members)
+    return index_table(identity(), "part-000000.tar", utterances, TarShard().encode(samples(utterances)).members)
 
 
 @pytest.mark.parametrize("count", [0, 1, 300])

@@ -13,7 +13,7 @@ import pytest
 
 from pipelines import metadata
 from pipelines.console import Console
-from tests.shard_dummies import add_part, coded, empty_dataset, identity, read_index
+from tests.shard_dummies import add_part, coded, empty_dataset, identity, read_index, samples
 from valle_data.errors import ExitCode, ReasonCode
 from valle_data.records import Rejection
 from valle_data.shards.base import index_path, quarantine_path, record_path, shard_path
@@ -182,7 +182,7 @@ def test_many_bad_rows_are_summed_up(tmp_path: Path) -> None:
 def test_a_row_without_audio_and_audio_without_a_row(dataset: Path) -> None:
     recommit(dataset, 0, lambda table: table.slice(0, 2))
     more = [coded(f"p1-u{index}", num_frames=5 + index, seed=1) for index in range(2)]
-    recommit(dataset, 1, lambda table: table, lambda _: TarShard().encode(more).data)
+    recommit(dataset, 1, lambda table: table, lambda _: TarShard().encode(samples(more)).data)
     found = named(check(dataset)[1])
     assert ("part-000000", "corrupt_shard", None) in found
     assert ("part-000001", "corrupt_shard", "p1-u2") in found

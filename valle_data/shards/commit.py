@@ -3,13 +3,10 @@
 tmp -> fsync -> read back and verify -> rename quarantine, shard, index -> fsync the folders -> record created only if absent, last.
 """
 
-import hashlib
-import json
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,86 +15,12 @@ from numpy.typing import NDArray
 from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance, Rejection
-from valle_data.shards import SHARDS
-from valle_data.shards.base import (
-    SHARD_NAME,
-    EncodedShard,
-    Problem,
-    ShardFormat,
-    index_path,
-    part_name,
-    quarantine_path,
-    record_path,
-    shard_path,
-    side_path,
-)
+from valle_data.shards.base import EncodedShard, Problem, ShardFormat, index_path, part_name, quarantine_path, record_path, shard_path, side_path
+from valle_data.shards.describe import sample_of
 from valle_data.shards.index import CORE, QUARANTINE_SCHEMA, PartIdentity, decode_table, encode_table, index_table, quarantine_table, vector_table
+from valle_data.shards.record import CommitRecord, committed_parts, load_record, sha256, shard_format
 
-
-@dataclass(frozen=True)
-class CommitRecord:
-    """`shards/part-NNNNNN.json`. Hashes are sha256 of whole files; `shard` is a file name, never a path."""
-
-    part: int
-    part_id: str
-    shard: str
-    shard_sha256: str
-    shard_bytes: int
-    index_sha256: str
-    num_utterances: int
-    num_frames: int
-    duration_s: float
-    num_quarantined: int
-    quarantine_sha256: str | None
-    input_hash: str
-    config_hash: str
-    sides: Mapping[str, str] = field(default_factory=dict)
-    """sha256 of the side files by name."""
-
-    def to_bytes(self) -> bytes:
-        """JSON with a checksum of its own."""
-        return (json.dumps({**asdict(self), "checksum": _checksum(asdict(self))}, indent=1) + "\n").encode()
-
-
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
-
-
-def _checksum(values: dict[str, Any]) -> str:
-    return _sha256(json.dumps(values, sort_keys=True).encode())
-
-
-def load_record(path: Path) -> CommitRecord:
-    """The commit record at `path`; InputError `corrupt_shard` when it is damaged, `unsafe_member` when it names anything but its own shard."""
-    try:
-        data = json.loads(files.read(path))
-        checksum = data.pop("checksum")
-        record = CommitRecord(**{item.name: data.pop(item.name) for item in fields(CommitRecord)})
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(
-            ReasonCode.CORRUPT_SHARD,
-            f"The commit record {path} is damaged ({type(error).__name__}: {error}). Remove it and run `valle prepare` again: the part is made anew.",
-        ) from error
-    if not isinstance(record.shard, str) or not SHARD_NAME.fullmatch(record.shard) or Path(record.shard).stem != path.stem:
-        raise InputError(
-            ReasonCode.UNSAFE_MEMBER,
-            f"The commit record {path} names the shard {record.shard!r}; a shard is a file beside its record, with its name. It was not opened.",
-        )
-    if data or _checksum(asdict(record)) != checksum or part_name(record.part) != path.stem:
-        raise InputError(
-            ReasonCode.CORRUPT_SHARD,
-            f"The commit record {path} does not match its checksum or name. Remove it and run `valle prepare` again: the part is made anew.",
-        )
-    return record
-
-
-def committed_parts(dataset: Path) -> list[CommitRecord]:
-    """The records of all parts that exist, by part number. A damaged record is an InputError that names it."""
-    return [load_record(path) for path in sorted((dataset / "shards").glob("part-*.json"))]
-
-
-def shard_format(record: CommitRecord) -> ShardFormat:
-    return SHARDS[record.shard.rpartition(".")[2]]()
+__all__ = ["CommitRecord", "check_part", "commit_files", "commit_part", "committed_parts", "load_record", "read_part_index", "read_quarantine", "read_vectors"]
 
 
 @dataclass(frozen=True)
@@ -116,7 +39,7 @@ def commit_part(
     Raises InputError `storage_failed` when a write fails: then the part does not exist, and its temporary files are gone.
     """
     ordered = sorted(utterances, key=lambda coded: coded.utterance.id)
-    encoded = shards.encode(ordered)
+    encoded = shards.encode([sample_of(coded) for coded in ordered])
     shard = shard_path(dataset, identity.part, shards.extension)
     index = encode_table(index_table(identity, shard.name, ordered, encoded.members))
     quarantine = encode_table(quarantine_table(identity.part, rejections)) if rejections else None
@@ -125,23 +48,31 @@ def commit_part(
         part=identity.part,
         part_id=identity.part_id,
         shard=shard.name,
-        shard_sha256=_sha256(encoded.data),
+        shard_sha256=sha256(encoded.data),
         shard_bytes=len(encoded.data),
-        index_sha256=_sha256(index),
+        index_sha256=sha256(index),
         num_utterances=len(ordered),
         num_frames=sum(coded.codes.shape[1] for coded in ordered),
         duration_s=round(sum(coded.duration_s for coded in ordered), 3),
         num_quarantined=len(rejections),
-        quarantine_sha256=_sha256(quarantine) if quarantine is not None else None,
+        quarantine_sha256=sha256(quarantine) if quarantine is not None else None,
         input_hash=identity.input_hash,
         config_hash=identity.config_hash,
-        sides={name: _sha256(data) for name, data in sides.items()},
+        sides={name: sha256(data) for name, data in sides.items()},
     )
-    contents = {shard: encoded.data, index_path(dataset, identity.part): index}
+    return commit_files(dataset, record, encoded, index, quarantine, sides)
+
+
+def commit_files(
+    dataset: Path, record: CommitRecord, shard: EncodedShard, index: bytes, quarantine: bytes | None = None, sides: Mapping[str, bytes] | None = None
+) -> CommitRecord:
+    """Make the part of `record` exist, whose files have these bytes; see `commit_part`."""
+    contents = {side_path(dataset, record.part, name): data for name, data in (sides or {}).items()}
     if quarantine is not None:
-        contents = {quarantine_path(dataset, identity.part): quarantine, **contents}
-    contents = {**{side_path(dataset, identity.part, name): data for name, data in sides.items()}, **contents}
-    _publish(contents, encoded, record_path(dataset, identity.part))
+        contents[quarantine_path(dataset, record.part)] = quarantine
+    contents |= {dataset / "shards" / record.shard: shard.data, index_path(dataset, record.part): index}
+    publish = _publish if files.store_of(dataset).renames else _put
+    publish(contents, shard, record_path(dataset, record.part))
     return _record(dataset, record)
 
 
@@ -162,7 +93,7 @@ def _publish(contents: dict[Path, bytes], encoded: EncodedShard, record: Path) -
             staged.append(_Staged(files.temporary_for(final), final))
             files.write_new(staged[-1].temporary, data)
         for item in staged:
-            _read_back(item, contents[item.final], encoded if item.final.suffix != ".parquet" else None)
+            _read_back(item.temporary, item.final, contents[item.final], encoded)
         if record.exists():
             return
         for item in staged:
@@ -174,13 +105,20 @@ def _publish(contents: dict[Path, bytes], encoded: EncodedShard, record: Path) -
         files.sync_folder(folder)
 
 
-def _read_back(item: _Staged, data: bytes, encoded: EncodedShard | None) -> None:
-    written = files.read(item.temporary)
-    spans = [(member.offset, member.nbytes, member.crc32) for member in encoded.members] if encoded else []
+def _put(contents: dict[Path, bytes], encoded: EncodedShard, record: Path) -> None:
+    """As `_publish`, where a put is whole or nothing and there is no renaming. Twins of this process put the same bytes."""
+    if record.exists():
+        return
+    for final, data in contents.items():
+        files.write_atomically(final, data)
+        _read_back(final, final, data, encoded)
+
+
+def _read_back(path: Path, final: Path, data: bytes, encoded: EncodedShard) -> None:
+    written = files.read(path)
+    spans = [(member.offset, member.nbytes, member.crc32) for member in encoded.members] if final.suffix != ".parquet" else []
     if written != data or any(zlib.crc32(written[offset : offset + nbytes]) != crc32 for offset, nbytes, crc32 in spans):
-        raise InputError(
-            ReasonCode.STORAGE_FAILED, f"{item.final} does not read back as it was written. Check the disk and run the same command again: it resumes."
-        )
+        raise InputError(ReasonCode.STORAGE_FAILED, f"{final} does not read back as it was written. Check the disk and run the same command again: it resumes.")
 
 
 def _record(dataset: Path, record: CommitRecord) -> CommitRecord:
@@ -196,10 +134,10 @@ def _record(dataset: Path, record: CommitRecord) -> CommitRecord:
     return record
 
 
-def read_part_index(dataset: Path, record: CommitRecord) -> pa.Table:
-    """The index of a committed part, every byte verified against the record."""
+def read_part_index(dataset: Path, record: CommitRecord, columns: Sequence[str] | None = None) -> pa.Table:
+    """The index of a committed part, every byte verified against the record; only `columns` of it where they are given."""
     path = index_path(dataset, record.part)
-    return decode_table(_verified(path, record.index_sha256), path=path, schema=CORE)
+    return decode_table(_verified(path, record.index_sha256), path=path, schema=CORE, columns=columns)
 
 
 def read_quarantine(dataset: Path, record: CommitRecord) -> pa.Table:
@@ -222,15 +160,15 @@ def read_vectors(dataset: Path, record: CommitRecord, side: str) -> pa.Table:
     return decode_table(_verified(path, record.sides[side]), path=path)
 
 
-def _verified(path: Path, sha256: str) -> bytes:
+def _verified(path: Path, expected: str) -> bytes:
     if not path.is_file():
         raise InputError(
             ReasonCode.MISSING_SHARD,
             f"{path} is gone, but its part is committed. Restore it, or remove the part's commit record and run `valle prepare` again.",
         )
     data = files.read(path)
-    if (found := _sha256(data)) != sha256:
-        raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} has sha256 {found[:12]}, its commit record says {sha256[:12]} ({len(data)} bytes).")
+    if (found := sha256(data)) != expected:
+        raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} has sha256 {found[:12]}, its commit record says {expected[:12]} ({len(data)} bytes).")
     return data
 
 
@@ -256,23 +194,25 @@ def check_part(dataset: Path, record: CommitRecord) -> list[Problem]:
     except InputError as error:
         note(error, index_path(dataset, record.part))
     shard = dataset / "shards" / record.shard
+    data = b""
     try:
-        _verified(shard, record.shard_sha256)
+        data = _verified(shard, record.shard_sha256)
     except InputError as error:
         note(error, shard)
         if error.reason is ReasonCode.CORRUPT_SHARD and table is not None:
-            problems += _damaged_members(shard, table)
+            problems += _damaged_members(shard, files.read(shard), table)
     if table is not None and not problems:
+        # A file that is not what was committed is never shown to a library that interprets it.
         problems += (
-            shard_format(record).check(shard, record.part, table["utt_id"].to_pylist())
-            + _damaged_members(shard, table)
+            shard_format(record).check(shard, data, record.part, table["utt_id"].to_pylist())
+            + _damaged_members(shard, data, table)
             + _disagreements(dataset, record, table)
         )
     return problems
 
 
-def _damaged_members(shard: Path, table: pa.Table) -> list[Problem]:
-    data, problems = files.read(shard), []
+def _damaged_members(shard: Path, data: bytes, table: pa.Table) -> list[Problem]:
+    problems = []
     for row in table.select(["utt_id", "part", "offset", "nbytes", "crc32"]).to_pylist():
         member = data[row["offset"] : row["offset"] + row["nbytes"]]
         if len(member) != row["nbytes"] or zlib.crc32(member) != row["crc32"]:

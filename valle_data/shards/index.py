@@ -232,21 +232,34 @@ def encode_table(table: pa.Table) -> bytes:
     return sink.getvalue().to_pybytes()
 
 
-def decode_table(data: bytes, *, path: Path, schema: pa.Schema | None = None) -> pa.Table:
-    """A table from the bytes of the file at `path`, page checksums verified; `schema`, where given, must be the file's."""
+def decode_table(data: bytes, *, path: Path, schema: pa.Schema | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+    """A table from the bytes of the file at `path`, page checksums verified; `schema`, where given, must be the file's.
+
+    With `columns` only those are decoded, and come in this order.
+    """
+    wanted = None if columns is None else [*columns, *({"text"} - {*columns} if "text_normalized" in columns else ())]
     try:
-        table = pq.read_table(pa.BufferReader(data), page_checksum_verification=True, use_threads=False)
+        file = pq.ParquetFile(pa.BufferReader(data), page_checksum_verification=True)
+        _refuse_extensions(file.schema_arrow, path)
+        _refuse_strange(file.schema_arrow, path, schema)
+        table = file.read(wanted, use_threads=False)
         table.validate(full=True)
         table = unpack(table)
     except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} is damaged or not Parquet: {str(error).splitlines()[0]}") from error
-    _refuse_extensions(table.schema, path)
-    found = table.schema if schema is None else _as_written(table.schema, schema)
-    if schema is not None and not found.equals(schema):
+    return table if columns is None else table.select(list(columns))
+
+
+def _refuse_strange(found: pa.Schema, path: Path, schema: pa.Schema | None) -> None:
+    if schema is None:
+        return
+    found = _as_written(unpack(found.empty_table()).schema, schema)
+    if not found.equals(schema):
         raise InputError(
             ReasonCode.DATASET_MISMATCH, f"{path} has other columns than this version writes: {_difference(found, schema)}. Prepare the data again."
         )
-    return table
 
 
 def _as_written(found: pa.Schema, expected: pa.Schema) -> pa.Schema:

@@ -3,7 +3,7 @@
 An utterance is two members, `{id}.codes.npy` and `{id}.json`. Nothing here ever extracts an archive.
 """
 
-import json
+import itertools
 import os
 import re
 import struct
@@ -12,19 +12,18 @@ import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from valle_data import files
 from valle_data.errors import InputError, ReasonCode
-from valle_data.records import CodedUtterance
-from valle_data.shards.base import EncodedShard, Member, Problem, ShardFormat, check_id
+from valle_data.shards.base import EncodedShard, Member, Sample, ShardFormat, check_id
+from valle_data.shards.describe import FIRST_BYTES, find_description
 
 BLOCK = tarfile.BLOCKSIZE
 CODES, TEXT = ".codes.npy", ".json"
 NPY_HEADER_BYTES = 128
+LONGEST_TEXT = 1 << 22
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 _NPY_SHAPE = re.compile(rb"\((\d{1,9}), (\d{1,9})\)")
 
@@ -54,59 +53,51 @@ def decode_codes(data: bytes | memoryview) -> NDArray[np.uint16]:
     return np.frombuffer(data, dtype="<u2", offset=NPY_HEADER_BYTES).reshape(num_levels, num_frames)
 
 
-def describe(coded: CodedUtterance) -> dict[str, Any]:
-    """What the .json member says of an utterance."""
-    utterance = coded.utterance
-    return {
-        "id": utterance.id,
-        "text": utterance.text,
-        "text_normalized": coded.text_normalized,
-        "phones": list(coded.phones),
-        "speaker": utterance.speaker,
-        "group": utterance.group,
-        "language": utterance.language,
-        "duration_s": round(coded.duration_s, 6),
-        "num_frames": int(coded.codes.shape[1]),
-        "source_digest": coded.source_digest,
-    }
-
-
 class TarShard(ShardFormat):
     """See the module."""
 
     extension = "tar"
+    header_bytes = NPY_HEADER_BYTES
+    alignment = BLOCK
 
-    def encode(self, utterances: Sequence[CodedUtterance]) -> EncodedShard:
+    def encode(self, samples: Sequence[Sample]) -> EncodedShard:
         """The archive: members in the order given, time 0, nobody's, padded to 10,240 bytes as `tar` does."""
         archive, members = bytearray(), []
-        for coded in utterances:
-            check_id(coded.utterance.id)
-            codes = encode_codes(coded.codes)
+        for sample in samples:
+            check_id(sample.id)
+            codes = encode_codes(sample.codes)
             members.append(Member(offset=len(archive) + BLOCK, nbytes=len(codes), crc32=zlib.crc32(codes)))
-            _append(archive, coded.utterance.id + CODES, codes)
-            _append(archive, coded.utterance.id + TEXT, json.dumps(describe(coded), ensure_ascii=True, sort_keys=True).encode())
+            _append(archive, sample.id + CODES, codes)
+            _append(archive, sample.id + TEXT, sample.text)
         archive += bytes(2 * BLOCK)
         archive += bytes(-len(archive) % tarfile.RECORDSIZE)
         return EncodedShard(bytes(archive), tuple(members))
 
-    def check(self, path: Path, part: int, utterances: Sequence[str]) -> list[Problem]:
-        expected = [utterance + suffix for utterance in utterances for suffix in (CODES, TEXT)]
-        try:
-            found = [member.name for member in walk(path)]
-        except InputError as error:
-            return [Problem(error.reason, part, str(path), None, error.args[0])]
-        if found == expected:
-            return []
-        strange = sorted(set(found) ^ set(expected))[:3]
-        return [
-            Problem(
-                ReasonCode.CORRUPT_SHARD,
-                part,
-                str(path),
-                None,
-                f"{path} has {len(found)} members, its index says {len(expected)}; first differences: {strange}",
-            )
-        ]
+    def codes(self, member: bytes | memoryview, num_levels: int) -> NDArray[np.uint16]:
+        return decode_codes(member)
+
+    def read(self, data: bytes, path: Path) -> list[Sample]:
+        found = list(walk(data, path))
+        samples = []
+        for codes, text in itertools.zip_longest(found[::2], found[1::2]):
+            utterance = codes.name.removesuffix(CODES)
+            if text is None or (codes.name, text.name) != (utterance + CODES, utterance + TEXT):
+                raise InputError(ReasonCode.CORRUPT_SHARD, f"{path}: {codes.name!r} is not one of a pair ID{CODES}, ID{TEXT}; another program wrote this.")
+            array = decode_codes(memoryview(data)[codes.offset : codes.offset + codes.nbytes])
+            samples.append(Sample(utterance, array, data[text.offset : text.offset + text.nbytes]))
+        return samples
+
+    def salvage(self, data: bytes) -> list[Sample]:
+        """Headers are not needed: a description begins a block, and its codes end before the header in front of it."""
+        view, samples = memoryview(data), {}
+        for block in range(BLOCK, len(data), BLOCK):
+            if data[block : block + len(FIRST_BYTES)] != FIRST_BYTES or (text := find_description(view[block : block + LONGEST_TEXT])) is None:
+                continue
+            start = block - BLOCK - (text.code_bytes + NPY_HEADER_BYTES + -(text.code_bytes + NPY_HEADER_BYTES) % BLOCK) + NPY_HEADER_BYTES
+            codes = view[max(start, 0) : max(start, 0) + text.code_bytes]
+            if start > 0 and text.fits(codes):
+                samples[text.id] = text.sample(codes)
+        return [samples[utterance] for utterance in sorted(samples)]
 
 
 def _append(archive: bytearray, name: str, data: bytes) -> None:
@@ -149,13 +140,13 @@ class WalkedMember:
     nbytes: int
 
 
-def walk(path: Path) -> Iterator[WalkedMember]:
-    """The members of a shard from its headers, strictly: whatever our writer does not write ends the walk with an error.
+def walk(data: bytes, path: Path) -> Iterator[WalkedMember]:
+    """The members of the shard at `path` from its headers, strictly: whatever our writer does not write ends the walk with an error.
 
     Raises InputError: `unsafe_member` for links, devices, folders, paths and foreign names; `corrupt_shard` for broken headers, cut files
     and data after the end.
     """
-    data, offset = files.read(path), 0
+    offset = 0
     while (header := data[offset : offset + BLOCK]) != bytes(BLOCK):
         try:
             info = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
