@@ -146,13 +146,13 @@ def _groups_of_speakers(data: Dataset) -> list[str]:
 
 
 def _shares(
-    console: Console, what: str, names: Sequence[str], expected: NDArray[np.float64], counts: NDArray[np.number], most: int, *, ordered: bool = True
+    console: Console, what: str, names: list[str], expected: NDArray[np.number], counts: NDArray[np.number], most: int, *, ordered: bool = True
 ) -> None:
     """Expected against realised shares, those that differ most first where `ordered`; the error is in draws."""
     realised = np.asarray(counts, dtype=np.float64)
     error = realised - expected * realised.sum()
     order = np.argsort(-np.abs(error), kind="stable") if ordered else np.arange(len(names))
-    rows = [
+    rows: list[tuple[Cell, ...]] = [
         (names[index], f"{expected[index]:.3%}", f"{realised[index] / max(realised.sum(), 1):.3%}", int(realised[index]), round(float(error[index]), 2))
         for index in order[:most].tolist()
     ]

@@ -161,5 +161,9 @@ def _show(console: Console, found: Comparison, against: Path, vocabulary: Vocabu
     console.result(values, text)
 
 
+def _example(utterance: str, text: str) -> str:
+    return f"{utterance}: {' '.join(text.split())[:60]}"
+
+
 def _letters(symbol: str) -> str:
     return " ".join(f"U+{ord(letter):04X} {unicodedata.name(letter, 'unnamed')}" for letter in symbol)
