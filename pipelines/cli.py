@@ -43,6 +43,10 @@ def prepare(
     overrides: Overrides = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DATASET", help="Dataset folder. Default: work/NAME-OF-CONFIG.")] = None,
     workers: Annotated[int | None, typer.Option("--workers", min=0, help="Worker processes; 0: none but this one. Default: one for each core.")] = None,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Plan so many new utterances in this run and no more.")] = None,
+    retry_quarantine: Annotated[
+        list[str] | None, typer.Option("--retry-quarantine", metavar="REASON", help="Try again what was refused for this reason; may be given several times.")
+    ] = None,
     take_over: TakeOver = False,
     json: Json = False,
     debug: Debug = False,
@@ -58,7 +62,8 @@ def prepare(
 
         settings = load(command.PrepareConfig, config, overrides)
         executor = EXECUTORS["local"].Config(workers=usable_cores() if workers is None else workers)
-        return command.run(settings, output=output or Path("work", config.stem), executor=executor, console=console, take_over=take_over)
+        options = command.PrepareOptions(take_over=take_over, limit=limit, retried=tuple(retry_quarantine or ()))
+        return command.run(settings, output=output or Path("work", config.stem), executor=executor, console=console, options=options)
 
     return run_command("prepare", Reporting(json, debug, log_file), action)
 

@@ -203,7 +203,7 @@ class Console:
 
             def report(progress: Progress, final: bool) -> None:
                 left = "" if progress.remaining_s is None or final else f"{_clock_text(progress.remaining_s)} left"
-                bar.update(task, completed=progress.done, amount=f"{_amount(progress)} {unit}", left=left, counts=_counts(progress))
+                bar.update(task, total=progress.total, completed=progress.done, amount=f"{_amount(progress)} {unit}", left=left, counts=_counts(progress))
                 log_line(progress, final)
 
             try:

@@ -1,107 +1,110 @@
-"""The planner: a listing of utterances -> parts. Reads every new recording once for its digest and header, decodes nothing."""
+"""The planner: new utterances of a catalogue -> parts. Reads every new recording once for its digest and header, decodes nothing."""
 
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from pipelines.catalog import Catalog, sound_key
 from valle_data.audio import AudioInfo, AudioLimits, probe
-from valle_data.corpora.base import CorpusListing
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
-from valle_data.shards.base import check_id
 from valle_data.shards.index import printable
-from valle_data.shards.plan import Known, PlannedPart, content_key
+from valle_data.shards.plan import PlannedPart, content_key
 from valle_data.source import file_digest
+from valle_data.stages.base import segment_id
 from valle_data.text.normalize import normalize
 
 READERS = 4
+WINDOW = 512
+"""Utterances looked at together: enough for the readers, and no more in memory."""
+MARGIN_S = 20.0
+"""How far a piece of a long recording reaches into its neighbours, so that both see the pause where they part."""
 
 
 @dataclass(frozen=True)
 class PlanOptions:
-    """`duplicate_audio`: what becomes of the second utterance with the same sound. `max_characters` bounds a transcript."""
+    """`duplicate_audio`: what becomes of the second utterance with the same sound. `max_characters` bounds a transcript.
+
+    `gives_text` and `cuts`: a stage will find missing transcripts, or cut long recordings. `limit`: plan so many utterances and no more.
+    """
 
     part_duration_s: float
     duplicate_audio: Literal["quarantine", "keep"]
     limits: AudioLimits
     max_characters: int
+    gives_text: bool = False
+    cuts: bool = False
+    limit: int | None = None
 
 
 @dataclass(frozen=True)
-class _Source:
+class Source:
     """What one recording turned out to be: its digest, and its header or why it cannot be used."""
 
     digest: str
     info: AudioInfo | InputError
 
 
-def plan_parts(listing: CorpusListing, known: Known, options: PlanOptions, looked_at: Callable[[], None] = lambda: None) -> list[PlannedPart]:
-    """Parts for what is new in the listing, numbered from `known.next_part`; the same input gives the same parts.
+def plan_parts(catalog: Catalog, options: PlanOptions, looked_at: Callable[[], None] = lambda: None) -> Iterator[PlannedPart]:
+    """Parts for what is new in the catalogue, numbered from its next number; the same input gives the same parts, one after the other.
 
-    Utterances are grouped by group and speaker; what the listing or the planner refuses goes with the first part. `looked_at` is called after each recording.
-    Raises InputError `duplicate_id` when two utterances share an id.
+    Utterances are grouped by group and speaker. What the listing refused goes with the first part, what the planner refuses with the part it would have
+    been in. `looked_at` is called after each utterance.
     """
-    utterances = sorted(listing.utterances, key=lambda utterance: utterance.id)
-    _check_ids(utterances)
-    new = [printable_utterance(utterance) for utterance in utterances if utterance.id not in known.kept]
-    sources = dict(_look_at(sorted({utterance.audio.path for utterance in new}), options.limits, looked_at))
-    kept: list[PlannedUtterance] = []
-    rejected = [_listing_rejection(problem.path, problem.reason, problem.message) for problem in listing.problems]
-    first_path = known.first_paths()
-    for utterance in new:
-        source = sources[utterance.audio.path]
-        if fingerprint(utterance, source.digest) in known.rejected:
-            continue  # and its sound is free for another utterance
-        outcome = _judge(utterance, source, first_path, options)
-        if isinstance(outcome, PlannedUtterance):
-            kept.append(outcome)
-        else:
+    number, filled_s, kept = catalog.next_part, 0.0, []
+    refused = [_listing_rejection(problem.path, problem.reason, problem.message) for problem in catalog.problems()]
+    rejected = [rejection for rejection in refused if not catalog.was_refused(rejection.fingerprint, as_duplicate=False)]
+    for outcome in _outcomes(catalog, options, looked_at):
+        if isinstance(outcome, Rejection):
             rejected.append(outcome)
-    rejected = [rejection for rejection in rejected if rejection.fingerprint not in known.rejected | known.duplicates]
-    return _number(_grouped(kept, options.part_duration_s), rejected, known.next_part)
+            continue
+        if filled_s >= options.part_duration_s:
+            yield PlannedPart(number, tuple(kept), tuple(rejected))
+            number, filled_s, kept, rejected = number + 1, 0.0, [], []
+        kept.append(outcome)
+        filled_s += outcome.duration_s
+    if kept or rejected:
+        yield PlannedPart(number, tuple(kept), tuple(rejected))
 
 
-def _check_ids(utterances: list[Utterance]) -> None:
-    for before, after in itertools.pairwise(utterances):
-        if before.id == after.id:
-            raise InputError(
-                ReasonCode.DUPLICATE_ID,
-                f"{printable(before.audio.path)!r} and {printable(after.audio.path)!r} would both be utterance {after.id!r}. Rename one of them.",
-            )
-    for utterance in utterances:
-        check_id(utterance.id)
-
-
-def printable_utterance(utterance: Utterance) -> Utterance:
-    """Without bytes that are no UTF-8, which neither JSON nor Parquet can hold; the path of the recording keeps them."""
-    extra = {name: printable(value) for name, value in utterance.extra.items()}
-    return replace(utterance, speaker=printable(utterance.speaker), group=printable(utterance.group), text=printable(utterance.text), extra=extra)
-
-
-def _look_at(paths: list[str], limits: AudioLimits, looked_at: Callable[[], None]) -> Iterator[tuple[str, _Source]]:
+def _outcomes(catalog: Catalog, options: PlanOptions, looked_at: Callable[[], None]) -> Iterator[PlannedUtterance | Rejection]:
+    new = itertools.islice(catalog.new(), options.limit)
     with ThreadPoolExecutor(READERS) as pool:
-        for path, source in zip(paths, pool.map(lambda path: _source(path, limits), paths), strict=True):
-            looked_at()
-            yield path, source
+        while window := list(itertools.islice(new, WINDOW)):
+            places = list(dict.fromkeys(_place(utterance.audio) for utterance in window))
+            sources = dict(zip(places, pool.map(lambda place: look_at(place, options.limits), places), strict=True))
+            for utterance in window:
+                source = sources[_place(utterance.audio)]
+                if not catalog.was_refused(fingerprint(utterance, source.digest), as_duplicate=False):  # if it was, its sound is free for another
+                    yield from _judge(utterance, source, catalog, options)
+                looked_at()
 
 
-def _source(path: str, limits: AudioLimits) -> _Source:
+def _place(audio: AudioRef) -> AudioRef:
+    """The whole recording that a stretch lies in."""
+    return AudioRef(audio.path, offset=audio.offset, nbytes=audio.nbytes)
+
+
+def look_at(place: AudioRef, limits: AudioLimits) -> Source:
+    """The digest and header of a recording. Raises InputError `storage_failed` for a disk that fails."""
     try:
-        info: AudioInfo | InputError = probe(path, limits)
+        info: AudioInfo | InputError = probe(place.path, limits)
     except InputError as error:
         if error.reason is ReasonCode.STORAGE_FAILED:
             raise
         info = error
     try:
-        return _Source(file_digest(path), info)
+        return Source(file_digest(place.path), info)
     except (OSError, ValueError) as error:
         if isinstance(info, InputError):  # a path that leads nowhere has no content
-            return _Source("", info)
-        raise InputError(ReasonCode.STORAGE_FAILED, f"{printable(path)!r} cannot be read: {error}. Repair the disk and run the same command again.") from error
+            return Source("", info)
+        message = f"{printable(place.path)!r} cannot be read: {error}. Repair the disk and run the same command again."
+        raise InputError(ReasonCode.STORAGE_FAILED, message) from error
 
 
 def _hash(parts: Iterable[object]) -> str:
@@ -117,41 +120,57 @@ def _listing_rejection(path: str, reason: ReasonCode, message: str) -> Rejection
     return Rejection(None, path, "list", reason, printable(message), _hash([path, str(reason)]))
 
 
-def _judge(utterance: Utterance, source: _Source, first_path: dict[tuple[str, float, float, int], str], options: PlanOptions) -> PlannedUtterance | Rejection:
+def _judge(utterance: Utterance, source: Source, catalog: Catalog, options: PlanOptions) -> Iterator[PlannedUtterance | Rejection]:
     """Plan an utterance and remember its sound, or refuse it. What is refused for its text owns no sound, so that a good copy of it is kept."""
     mark, path = fingerprint(utterance, source.digest), utterance.audio.path
-    if isinstance(source.info, InputError):
-        return Rejection(utterance.id, path, "plan", source.info.reason, printable(str(source.info.args[0])), mark)
     try:
-        normalize(utterance.text, utterance.language, options.max_characters)
+        _check(utterance, source, options)
     except InputError as error:
-        return Rejection(utterance.id, path, "plan", error.reason, printable(str(error.args[0])), mark)
-    key = content_key(source.digest, utterance.audio)
-    if options.duplicate_audio == "quarantine" and first_path.get(key, path) != path:
-        message = f"{printable(path)!r} is the same recording as {printable(first_path[key])!r}. Remove one, or set `duplicate_audio: keep`."
-        return Rejection(utterance.id, path, "plan", ReasonCode.DUPLICATE_AUDIO, message, mark)
-    first_path.setdefault(key, path)
-    return PlannedUtterance(utterance, source.digest, source.info.sample_rate_hz, _duration_s(utterance.audio, source.info), mark)
+        yield Rejection(utterance.id, path, "plan", error.reason, printable(str(error.args[0])), mark)
+        return
+    assert isinstance(source.info, AudioInfo), "checked"
+    sound = sound_key(source.digest, utterance.audio)
+    if options.duplicate_audio == "quarantine" and (first := catalog.first_with(sound, path)) != path:
+        if not catalog.was_refused(mark, as_duplicate=True):
+            message = f"{printable(path)!r} is the same recording as {printable(first)!r}. Remove one, or set `duplicate_audio: keep`."
+            yield Rejection(utterance.id, path, "plan", ReasonCode.DUPLICATE_AUDIO, message, mark)
+        return
+    planned = PlannedUtterance(utterance, source.digest, source.info.sample_rate_hz, _duration_s(utterance.audio, source.info), mark)
+    yield from _pieces(planned, options.part_duration_s) if options.cuts and planned.duration_s > options.part_duration_s else (planned,)
+
+
+def _check(utterance: Utterance, source: Source, options: PlanOptions) -> None:
+    """Raise InputError unless the utterance can be used, as far as can be seen without decoding."""
+    if isinstance(source.info, InputError):
+        raise source.info
+    if utterance.text.strip():
+        normalize(utterance.text, utterance.language, options.max_characters if not options.cuts else 1_000_000)
+    elif not options.gives_text:
+        message = f"{printable(utterance.audio.path)!r} has no transcript. Put one beside it or into the table, or have the stage `transcribe` find it."
+        raise InputError(ReasonCode.MISSING_TEXT, message)
 
 
 def _duration_s(audio: AudioRef, info: AudioInfo) -> float:
     return max(info.duration_s - audio.start_s, 0.0) if audio.duration_s is None else audio.duration_s
 
 
-def _grouped(kept: list[PlannedUtterance], part_duration_s: float) -> list[list[PlannedUtterance]]:
-    """Runs of about `part_duration_s`, speakers together."""
-    groups: list[list[PlannedUtterance]] = []
-    filled_s = part_duration_s
-    for planned in sorted(kept, key=lambda p: (p.utterance.group, p.utterance.speaker, p.utterance.id)):
-        if filled_s >= part_duration_s:
-            groups.append([])
-            filled_s = 0.0
-        groups[-1].append(planned)
-        filled_s += planned.duration_s
-    return groups
-
-
-def _number(groups: list[list[PlannedUtterance]], rejected: list[Rejection], first: int) -> list[PlannedPart]:
-    if rejected and not groups:
-        groups = [[]]
-    return [PlannedPart(first + index, tuple(group), tuple(rejected) if index == 0 else ()) for index, group in enumerate(groups)]
+def _pieces(planned: PlannedUtterance, part_duration_s: float) -> Iterator[PlannedUtterance]:
+    """A recording longer than a part as equal pieces, none longer than a part, that overlap by margins."""
+    count = math.ceil(planned.duration_s / part_duration_s)
+    length_s = planned.duration_s / count
+    margin_s = min(MARGIN_S, length_s / 4)
+    audio = planned.utterance.audio
+    for index in range(count):
+        begin_margin_s, end_margin_s = (margin_s if index else 0.0), (margin_s if index < count - 1 else 0.0)
+        start_s = round(audio.start_s + index * length_s - begin_margin_s, 6)
+        duration_s = round(length_s + begin_margin_s + end_margin_s, 6)
+        stretch = replace(audio, start_s=start_s, duration_s=duration_s if index < count - 1 or audio.duration_s is not None else None)
+        utterance = replace(planned.utterance, id=segment_id(planned.utterance.id, start_s, duration_s), audio=stretch)
+        yield replace(
+            planned,
+            utterance=utterance,
+            duration_s=length_s,
+            begin_margin_s=begin_margin_s,
+            end_margin_s=end_margin_s,
+            listed_id=planned.utterance.id,
+        )

@@ -1,17 +1,20 @@
 """What a data set folder holds so far, and where the corpus has moved on since."""
 
 import os
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+import sqlite3
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from valle_data.records import AudioRef, Utterance
-from valle_data.shards.base import record_path
-from valle_data.shards.commit import CommitRecord, committed_parts, read_part_index, read_quarantine
-from valle_data.shards.index import printable
-from valle_data.shards.plan import Kept, Known, PlannedPart, known_from_plans, plan_paths
+from pipelines.catalog import Catalog, Stretch
+from valle_data import files
+from valle_data.records import PlannedUtterance
+from valle_data.shards.base import SHARD_NAME
+from valle_data.shards.commit import CommitRecord, load_record, read_quarantine
+from valle_data.shards.plan import PlannedPart, plan_files
 from valle_data.source import file_digest
 
 
@@ -31,83 +34,105 @@ class Summary:
         return self.num_quarantined / total if total else 0.0
 
 
-def known(output: Path, committed: Sequence[CommitRecord]) -> Known:
-    """What earlier runs have planned, and what workers refused of it."""
-    known = known_from_plans(output)
-    for record in committed:
-        if record.part not in known.parts:  # its plan is gone
-            _know_from_index(known, output, record)
-        for row in read_quarantine(output, record).to_pylist():
-            known.refuse(row["utt_id"], record.part, row["fingerprint"], row["reason"])
-    return known
-
-
-def _know_from_index(known: Known, output: Path, record: CommitRecord) -> None:
-    known.parts.add(record.part)
-    for row in read_part_index(output, record).to_pylist():
-        audio = AudioRef(row["source_uri"], row["start_s"], None, row["channel"])
-        known.kept[row["utt_id"]] = Kept(record.part, row["source_digest"], audio, row["text"], row["language"])
-
-
-def stale_parts(output: Path, parts: Sequence[PlannedPart], utterances: Iterable[Utterance]) -> set[int]:
-    """Those of the planned `parts` of which an utterance is no longer in the corpus as it was planned."""
-    listed = {utterance.id: utterance for utterance in utterances}
-    digest = cache(file_digest)
-    planned_ns = min((path.stat().st_mtime_ns for path in plan_paths(output)), default=0)
-    return {
-        part.part
-        for part in parts
-        for planned in part.utterances
-        if listed.get(planned.utterance.id) != planned.utterance or _has_changed(planned.utterance.audio.path, planned.source_digest, planned_ns, digest)
-    }
-
-
 @dataclass(frozen=True)
-class Change:
-    """A committed utterance whose text, language or recording is another one now."""
+class Pace:
+    """When parts were committed: `hours_per_hour` of audio over the last stretch of work without a pause of `PAUSE_S`."""
 
-    path: str
-    part: int
-
-
-def changes(output: Path, known: Known, committed: Sequence[CommitRecord], utterances: Iterable[Utterance]) -> list[Change]:
-    """Committed utterances that the corpus has otherwise today; recordings are read again where they are younger than the commit."""
-    committed_ns = {record.part: record_path(output, record.part).stat().st_mtime_ns for record in committed}
-    digest, found = cache(file_digest), []
-    for utterance in utterances:
-        kept = known.kept.get(utterance.id)
-        if kept is None or kept.part not in committed_ns:
-            continue
-        is_reworded = (kept.text, kept.language) != (utterance.text, utterance.language)
-        if is_reworded or _has_changed(utterance.audio.path, kept.digest, committed_ns[kept.part], digest):
-            found.append(Change(utterance.audio.path, kept.part))
-    return found
+    first_ns: int
+    last_ns: int
+    hours_per_hour: float | None
 
 
-def _has_changed(path: str, before: str, since_ns: int, digest: Callable[[str], str]) -> bool:
+PAUSE_S = 3600.0
+
+
+def records_of(dataset: Path) -> Iterator[CommitRecord]:
+    """The commit records by part number, one in memory at a time."""
+    for name in sorted(files.names(dataset / "shards")):
+        if name.endswith(".json") and SHARD_NAME.fullmatch(name):
+            yield load_record(dataset / "shards" / name)
+
+
+def is_stale(part: PlannedPart, planned_ns: int) -> bool:
+    """Whether a recording of a part is gone, or another one since it was planned."""
+    digest = cache(file_digest)
+    return any(_is_gone_or_other(planned, planned_ns, digest) for planned in part.utterances)
+
+
+def _is_gone_or_other(planned: PlannedUtterance, planned_ns: int, digest: Callable[[str], str]) -> bool:
+    audio = planned.utterance.audio
+    try:
+        status = os.stat(audio.path)
+    except OSError:
+        return True
+    return audio.offset is None and status.st_mtime_ns >= planned_ns and digest(audio.path) != planned.source_digest
+
+
+def planned_ns(dataset: Path) -> int:
+    """When the oldest plan was written; recordings younger than it may have changed since."""
+    return min((file.path.stat().st_mtime_ns for file in plan_files(dataset)), default=0)
+
+
+def changes(catalog: Catalog, committed_ns: dict[int, int]) -> Iterator[Stretch]:
+    """Committed utterances (part -> when) that the corpus has otherwise today; recordings are read again where they are younger than the commit."""
+    digest = cache(file_digest)
+    for stretch in catalog.planned():
+        since_ns = committed_ns.get(stretch.part)
+        if since_ns is not None and (stretch.is_reworded or _has_changed(stretch, since_ns, digest)):
+            yield stretch
+
+
+def _has_changed(stretch: Stretch, since_ns: int, digest: Callable[[str], str]) -> bool:
     """Whether a file written after `since_ns` has another content; one that cannot be read is for the planner or a worker to report."""
     try:
-        return os.stat(path).st_mtime_ns >= since_ns and digest(path) != before
+        return os.stat(stretch.path).st_mtime_ns >= since_ns and digest(stretch.path) != stretch.digest
     except OSError:
         return False
 
 
-def summarize(output: Path) -> Summary:
+def summarize(dataset: Path) -> Summary:
     """Counts over all committed parts. What was quarantined and later prepared counts as prepared, what was refused twice counts once."""
-    records = committed_parts(output)
-    numbers = {record.part for record in records}
-    prepared = {name: printable(kept.audio.path) for name, kept in known(output, records).kept.items() if kept.part in numbers}
-    paths = set(prepared.values())
-    reasons: dict[str, str] = {}
-    for record in records:
-        for row in read_quarantine(output, record).to_pylist():
-            name, path = row["utt_id"], row["path"]
-            if not (path in paths if name is None else name in prepared):
-                reasons[name or path] = row["reason"]
-    return Summary(
-        num_parts=len(records),
-        num_utterances=sum(record.num_utterances for record in records),
-        duration_s=sum(record.duration_s for record in records),
-        num_quarantined=len(reasons),
-        reasons=dict(sorted(Counter(reasons.values()).items())),
-    )
+    num_parts = num_utterances = 0
+    duration_s = 0.0
+    with closing(sqlite3.connect("", isolation_level=None)) as db:  # a nameless database spills to the disk
+        db.execute("CREATE TABLE refused (name TEXT PRIMARY KEY, part INT, reason TEXT) WITHOUT ROWID")
+        finished: set[int] = set()
+        for record in records_of(dataset):
+            num_parts, num_utterances, duration_s = num_parts + 1, num_utterances + record.num_utterances, duration_s + record.duration_s
+            finished.add(record.part)
+            rows = read_quarantine(dataset, record).select(["utt_id", "path", "reason"]).to_pylist() if record.num_quarantined else []
+            db.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", [(row["utt_id"] or row["path"], record.part, row["reason"]) for row in rows])
+        _drop_prepared(db, dataset, finished)
+        reasons = dict(db.execute("SELECT reason, count(*) FROM refused GROUP BY reason ORDER BY reason"))
+    return Summary(num_parts, num_utterances, duration_s, sum(reasons.values()), reasons)
+
+
+def _drop_prepared(db: sqlite3.Connection, dataset: Path, finished: Collection[int]) -> None:
+    """Leave out what a later part, which is finished, has planned again and not refused."""
+    if (first := db.execute("SELECT min(part) FROM refused").fetchone()[0]) is None:
+        return
+    for file in plan_files(dataset):
+        if file.last <= first:
+            continue
+        table = file.rows().select(["utt_id", "part", "path", "reason"])
+        again = [(row["utt_id"], os.fsdecode(row["path"]), row["part"]) for row in table.to_pylist() if row["reason"] is None and row["part"] in finished]
+        db.executemany("DELETE FROM refused WHERE name IN (?, ?) AND part < ?", again)
+
+
+def pace(dataset: Path) -> Pace | None:
+    """How fast parts were committed lately, from the times of their records; None where there are none."""
+    entries = [entry for entry in files.entries(dataset / "shards") if entry.name.endswith(".json")]
+    if not entries:
+        return None
+    entries.sort(key=lambda entry: entry.mtime_ns)
+    start = max((i for i in range(1, len(entries)) if entries[i].mtime_ns - entries[i - 1].mtime_ns > PAUSE_S * 1e9), default=0)
+    recent = entries[start:][-200:]
+    elapsed_s = (recent[-1].mtime_ns - recent[0].mtime_ns) / 1e9
+    hours = sum(load_record(dataset / "shards" / entry.name).duration_s for entry in recent[1:]) / 3600
+    rate = hours / (elapsed_s / 3600) if elapsed_s > 0 else None
+    return Pace(entries[0].mtime_ns, entries[-1].mtime_ns, rate)
+
+
+def age_s(nanoseconds: int) -> float:
+    """Seconds since a time in ns."""
+    return time.time() - nanoseconds / 1e9

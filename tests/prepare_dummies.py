@@ -9,12 +9,14 @@ import soundfile
 from pipelines import prepare
 from pipelines.console import Console
 from pipelines.executors.local import LocalExecutor
+from pipelines.prepare import PrepareOptions
 from pipelines.prepare_config import PrepareConfig
 from tests.toy_codec import ToyCodec
 from valle_data.corpora import CORPORA
 from valle_data.errors import ExitCode
 
 RATE = 16000
+PLAIN = PrepareOptions()
 
 
 def recording(folder: Path, speaker: str, name: str, *, seed: int, duration_s: float = 0.5, text: str | None = "one two") -> Path:
@@ -48,10 +50,10 @@ def config(folder: Path, **changes: object) -> PrepareConfig:
     return PrepareConfig.model_validate(values)
 
 
-def run(settings: PrepareConfig, output: Path, *, workers: int = 0, take_over: bool = False) -> tuple[ExitCode, str]:
+def run(settings: PrepareConfig, output: Path, *, workers: int = 0, options: PrepareOptions = PLAIN) -> tuple[ExitCode, str]:
     """Exit code and what was said."""
     said = io.StringIO()
-    code = prepare.run(settings, output, executor=LocalExecutor.Config(workers=workers), console=Console(stdout=said, as_json=True), take_over=take_over)
+    code = prepare.run(settings, output, executor=LocalExecutor.Config(workers=workers), console=Console(stdout=said, as_json=True), options=options)
     return code, said.getvalue()
 
 

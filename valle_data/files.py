@@ -188,6 +188,19 @@ def entries(folder: Path) -> list[Entry]:
     return store_of(folder).entries(folder)
 
 
+def names(folder: Path) -> list[str]:
+    """The names of the files in `folder`, in no order, without a look at the files; empty where there is none."""
+    if isinstance(folder, RemotePath):
+        return [entry.name for entry in folder.store.entries(folder)]
+    try:
+        with _storage("list", folder):
+            return os.listdir(folder)
+    except InputError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return []
+        raise
+
+
 def sweep(folder: Path) -> None:
     """Remove what interrupted runs left in `folder`. Only for the holder of the lock."""
     for path in folder.glob(f"{TEMPORARY}*"):

@@ -72,7 +72,8 @@ class CodecSpec:
 class PlannedUtterance:
     """An utterance whose recording the planner has looked at: content digest of the file, header-only rate and duration.
 
-    `fingerprint` hashes everything the result depends on: recording, stretch, text, language.
+    `fingerprint` hashes everything the result depends on: recording, stretch, text, language. A stretch of a recording that is longer than a part overlaps
+    its neighbours by margins; the two of a pair cut at the same place within the `2 * margin` they share. `listed_id` is the recording's id then.
     """
 
     utterance: Utterance
@@ -80,6 +81,9 @@ class PlannedUtterance:
     sample_rate_hz: int
     duration_s: float
     fingerprint: str
+    begin_margin_s: float = 0.0
+    end_margin_s: float = 0.0
+    listed_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -109,7 +109,7 @@ def test_bad_recordings_go_to_quarantine_with_a_reason_and_stop_nothing(folder: 
     reasons = {Path(row["path"]).stem: row["reason"] for row in quarantined(output)}
     assert reasons == {
         "no-text": "missing_text",
-        "empty-text": "text_empty",
+        "empty-text": "missing_text",
         "markup": "text_markup",
         "short": "too_short",
         "html": "not_audio",

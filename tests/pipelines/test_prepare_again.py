@@ -13,8 +13,8 @@ import torch
 
 from pipelines import prepare
 from pipelines.executors.base import TaskFailed
-from pipelines.part import PartWorker
-from pipelines.prepare_config import PrepareConfig
+from pipelines.part import PartJob, PartWorker
+from pipelines.prepare_intake import Intake
 from tests.pipelines.test_prepare import quarantined, rows
 from tests.prepare_dummies import config, corpus, recording, result, run
 from tests.toy_codec import ToyCodec
@@ -199,7 +199,8 @@ def test_a_few_utterances_in_a_strange_language_go_to_quarantine(folder: Path, t
 
 
 def test_the_log_lies_in_the_output_folder_and_has_the_traceback(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(_config: PrepareConfig, *_rest: object) -> None:
+    def fail(_job: PartJob, intake: Intake, *_rest: object) -> None:
+        assert next(intake.parts()).part == 0
         error = TaskFailed("Part 1 failed. This is a bug; the log has the traceback.")
         error.add_note("what the worker saw")
         raise error
@@ -208,7 +209,7 @@ def test_the_log_lies_in_the_output_folder_and_has_the_traceback(folder: Path, t
     with pytest.raises(TaskFailed):
         run(config(folder), tmp_path / "set")
     log = (tmp_path / "set" / "prepare.log").read_text()
-    assert "Planned 12 new utterances" in log and "Traceback" in log and "what the worker saw" in log
+    assert "Planning 12 new utterances" in log and "Traceback" in log and "what the worker saw" in log
 
 
 @pytest.mark.parametrize(("number", "code", "word"), [(signal.SIGTERM, ExitCode.PREEMPTED, "Terminated"), (signal.SIGINT, ExitCode.INTERRUPTED, "Interrupted")])

@@ -1,13 +1,15 @@
 """The plan of a data set: which utterance goes into which part, written down before work begins.
 
-A killed run finds its plan again, so its parts come out as they would have; a later run over more recordings appends a plan of its own.
+`plan/plan-000000-000127.parquet` holds the parts 0 to 127. A killed run finds its plan again, so its parts come out as they would have; what is new in the
+corpus is planned behind it. Only the files with unfinished parts are ever read to resume.
 """
 
 import hashlib
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import re
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,12 @@ import pyarrow as pa
 from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
-from valle_data.shards.base import part_name, quarantine_path
+from valle_data.shards.base import SHARD_NAME, part_name, quarantine_path
 from valle_data.shards.index import decode_table, encode_table, printable
 
 FOLDER = "plan"
+PARTS_PER_FILE = 128
+_FILE_NAME = re.compile(r"plan-(\d{6,})-(\d{6,})\.parquet")
 PLAN_SCHEMA = pa.schema(
     [
         pa.field("part", pa.int32(), nullable=False),
@@ -30,14 +34,20 @@ PLAN_SCHEMA = pa.schema(
         pa.field("start_s", pa.float64()),
         pa.field("stretch_s", pa.float64()),
         pa.field("channel", pa.int32()),
+        pa.field("offset", pa.int64()),
+        pa.field("nbytes", pa.int64()),
         pa.field("text", pa.string()),
         pa.field("speaker", pa.string()),
         pa.field("group", pa.string()),
         pa.field("language", pa.string()),
         pa.field("extra", pa.string()),
+        pa.field("corpus", pa.string()),
         pa.field("source_digest", pa.string()),
         pa.field("sample_rate_hz", pa.int32()),
         pa.field("duration_s", pa.float64()),
+        pa.field("begin_margin_s", pa.float64()),
+        pa.field("end_margin_s", pa.float64()),
+        pa.field("listed_id", pa.string()),
         pa.field("fingerprint", pa.string(), nullable=False),
         pa.field("stage", pa.string()),
         pa.field("reason", pa.string()),
@@ -71,42 +81,27 @@ class PlannedPart:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An utterance as it was planned."""
+class PlanFile:
+    """A file of the plan and the numbers of the parts in it, both ends included; a withdrawn part leaves a gap."""
 
-    part: int
-    digest: str
-    audio: AudioRef
-    text: str
-    language: str
+    path: Path
+    first: int
+    last: int
+
+    def rows(self) -> pa.Table:
+        return decode_table(files.read(self.path), path=self.path, schema=PLAN_SCHEMA)
 
 
-@dataclass
-class Known:
-    """What earlier plans and runs have dealt with.
+def plan_files(dataset: Path) -> list[PlanFile]:
+    """The files of the plan by their first part; nothing is opened."""
+    names = [(name, _FILE_NAME.fullmatch(name)) for name in files.names(dataset / FOLDER)]
+    return sorted((PlanFile(dataset / FOLDER / name, int(found[1]), int(found[2])) for name, found in names if found), key=lambda file: file.first)
 
-    `kept` holds every utterance that was planned and not refused, `rejected` the fingerprints under which something was refused for itself and
-    `duplicates` those refused for the sake of another, which may change; `parts` are the numbers taken.
-    """
 
-    kept: dict[str, Kept] = field(default_factory=dict)
-    rejected: set[str] = field(default_factory=set)
-    duplicates: set[str] = field(default_factory=set)
-    parts: set[int] = field(default_factory=set)
-
-    @property
-    def next_part(self) -> int:
-        return max(self.parts, default=-1) + 1
-
-    def first_paths(self) -> dict[tuple[str, float, float, int], str]:
-        """Content of every kept stretch -> path of its recording."""
-        return {content_key(kept.digest, kept.audio): kept.audio.path for kept in self.kept.values()}
-
-    def refuse(self, utterance: str | None, part: int, fingerprint: str, reason: str) -> None:
-        """An utterance was refused when its part was planned or made. It counts as new once its fingerprint changes, or the other of a pair is gone."""
-        (self.duplicates if reason == ReasonCode.DUPLICATE_AUDIO else self.rejected).add(fingerprint)
-        if utterance is not None and utterance in self.kept and self.kept[utterance].part == part:
-            del self.kept[utterance]
+def committed_numbers(dataset: Path) -> set[int]:
+    """Numbers of the parts that have a commit record, from the names alone."""
+    found = (SHARD_NAME.fullmatch(name) for name in files.names(dataset / "shards") if name.endswith(".json"))
+    return {int(name[1]) for name in found if name}
 
 
 def content_key(digest: str, audio: AudioRef) -> tuple[str, float, float, int]:
@@ -114,14 +109,11 @@ def content_key(digest: str, audio: AudioRef) -> tuple[str, float, float, int]:
     return digest, audio.start_s, -1.0 if audio.duration_s is None else audio.duration_s, -1 if audio.channel is None else audio.channel
 
 
-def plan_paths(dataset: Path) -> list[Path]:
-    return sorted((dataset / FOLDER).glob("plan-*.parquet"))
-
-
 def save_plan(dataset: Path, parts: Sequence[PlannedPart]) -> None:
-    """Append a plan, named by its first part."""
+    """Write consecutive parts down, durably."""
     rows = [row for part in parts for row in _rows(part)]
-    files.write_atomically(dataset / FOLDER / f"plan-{parts[0].part:06d}.parquet", encode_table(pa.Table.from_pylist(rows, schema=PLAN_SCHEMA)))
+    path = dataset / FOLDER / f"plan-{parts[0].part:06d}-{parts[-1].part:06d}.parquet"
+    files.write_atomically(path, encode_table(pa.Table.from_pylist(rows, schema=PLAN_SCHEMA)))
 
 
 def _rows(part: PlannedPart) -> list[dict[str, Any]]:
@@ -150,48 +142,60 @@ def _utterance_row(planned: PlannedUtterance) -> dict[str, Any]:
         "start_s": audio.start_s,
         "stretch_s": audio.duration_s,
         "channel": audio.channel,
+        "offset": audio.offset,
+        "nbytes": audio.nbytes,
         "text": utterance.text,
         "speaker": utterance.speaker,
         "group": utterance.group,
         "language": utterance.language,
         "extra": json.dumps(dict(utterance.extra), sort_keys=True),
+        "corpus": utterance.corpus,
         "source_digest": planned.source_digest,
         "sample_rate_hz": planned.sample_rate_hz,
         "duration_s": planned.duration_s,
+        "begin_margin_s": planned.begin_margin_s,
+        "end_margin_s": planned.end_margin_s,
+        "listed_id": planned.listed_id,
         "fingerprint": planned.fingerprint,
     }
 
 
-def _read(path: Path) -> pa.Table:
-    return decode_table(files.read(path), path=path, schema=PLAN_SCHEMA)
-
-
-def load_parts(dataset: Path, without: set[int]) -> list[PlannedPart]:
-    """The planned parts whose numbers are not in `without`, verified."""
-    parts: list[PlannedPart] = []
-    for path in plan_paths(dataset):
-        table = _read(path)
-        table = table.filter(pa.array(~np.isin(table["part"].to_numpy(), list(without))))
+def unfinished_parts(dataset: Path, committed: Collection[int]) -> Iterator[PlannedPart]:
+    """The planned parts whose numbers are not in `committed`, in order, verified; a file of the plan is read when it is needed."""
+    for file in plan_files(dataset):
+        if all(number in committed for number in range(file.first, file.last + 1)):
+            continue
+        table = file.rows()
+        table = table.filter(pa.array(~np.isin(table["part"].to_numpy(), list(committed))))
         by_part: dict[int, list[dict[str, Any]]] = {}
         for row in table.to_pylist():
             by_part.setdefault(row["part"], []).append(row)
-        parts += [_part(path, number, rows) for number, rows in sorted(by_part.items())]
-    return parts
+        for number, rows in sorted(by_part.items()):
+            yield _part(file.path, number, rows)
 
 
-def withdraw(dataset: Path, parts: set[int]) -> None:
+def withdraw(dataset: Path, parts: Collection[int]) -> None:
     """Forget plans of parts that are not committed, and what killed workers left of those parts. Only for the holder of the lock."""
-    for path in plan_paths(dataset):
-        table = _read(path)
+    for file in plan_files(dataset):
+        if not any(file.first <= number <= file.last for number in parts):
+            continue
+        table = file.rows()
         withdrawn = np.isin(table["part"].to_numpy(), list(parts))
-        if withdrawn.any():
-            files.write_atomically(path, encode_table(table.filter(pa.array(~withdrawn))))
-    for part in parts:
-        for leftover in (*(dataset / "shards").glob(f"{part_name(part)}.*"), quarantine_path(dataset, part)):
-            files.discard(leftover)
+        if withdrawn.all():
+            files.discard(file.path)
+        elif withdrawn.any():
+            files.write_atomically(file.path, encode_table(table.filter(pa.array(~withdrawn))))
+    names = {part_name(number) for number in parts}
+    for folder in ("shards", "vectors"):
+        for name in files.names(dataset / folder):
+            if name.partition(".")[0] in names:
+                files.discard(dataset / folder / name)
+    for number in parts:
+        files.discard(quarantine_path(dataset, number))
 
 
-def _part(path: Path, number: int, rows: list[dict[str, Any]]) -> PlannedPart:
+def _part(path: Path, number: int, rows: Iterable[dict[str, Any]]) -> PlannedPart:
+    rows = list(rows)
     utterances = tuple(_planned(row) for row in rows if row["reason"] is None)
     rejections = tuple(
         Rejection(row["utt_id"], os.fsdecode(row["path"]), row["stage"], ReasonCode(row["reason"]), row["message"], row["fingerprint"])
@@ -204,21 +208,20 @@ def _part(path: Path, number: int, rows: list[dict[str, Any]]) -> PlannedPart:
     return part
 
 
+def planned_utterance(row: dict[str, Any]) -> Utterance:
+    """The utterance in a row of the plan."""
+    audio = AudioRef(os.fsdecode(row["path"]), row["start_s"], row["stretch_s"], row["channel"], row["offset"], row["nbytes"])
+    return Utterance(row["utt_id"], audio, row["text"], row["speaker"], row["group"], row["language"], json.loads(row["extra"]), row["corpus"])
+
+
 def _planned(row: dict[str, Any]) -> PlannedUtterance:
-    audio = AudioRef(os.fsdecode(row["path"]), row["start_s"], row["stretch_s"], row["channel"])
-    utterance = Utterance(row["utt_id"], audio, row["text"], row["speaker"], row["group"], row["language"], json.loads(row["extra"]))
-    return PlannedUtterance(utterance, row["source_digest"], row["sample_rate_hz"], row["duration_s"], row["fingerprint"])
-
-
-def known_from_plans(dataset: Path) -> Known:
-    """What the plans say; what workers refused afterwards is still among the planned."""
-    known = Known()
-    for path in plan_paths(dataset):
-        for row in _read(path).to_pylist():
-            known.parts.add(row["part"])
-            if row["reason"] is None:
-                audio = AudioRef(os.fsdecode(row["path"]), row["start_s"], row["stretch_s"], row["channel"])
-                known.kept[row["utt_id"]] = Kept(row["part"], row["source_digest"], audio, row["text"], row["language"])
-            else:
-                known.refuse(None, row["part"], row["fingerprint"], row["reason"])
-    return known
+    return PlannedUtterance(
+        utterance=planned_utterance(row),
+        source_digest=row["source_digest"],
+        sample_rate_hz=row["sample_rate_hz"],
+        duration_s=row["duration_s"],
+        fingerprint=row["fingerprint"],
+        begin_margin_s=row["begin_margin_s"],
+        end_margin_s=row["end_margin_s"],
+        listed_id=row["listed_id"],
+    )

@@ -133,6 +133,8 @@ class Stage(ABC):
     vectors: ClassVar[Mapping[str, int]] = {}
     gives_text: ClassVar[bool] = False
     """Whether utterances without a transcript may come in because this stage finds one."""
+    gives_language: ClassVar[bool] = False
+    """Whether utterances of an unknown language (`und`) may come in because this stage tells it."""
     cuts: ClassVar[bool] = False
     """Whether it cuts long recordings, so that those may come in."""
     Config: ClassVar[Any]
