@@ -1,49 +1,38 @@
-"""Recordings in a folder, with their texts beside them or in a table. The path says who speaks."""
+"""Recordings in a folder, with their texts beside them or in a table. The path says who speaks.
 
-import errno
-import fnmatch
-import itertools
+Your own recordings, and every corpus whose layout a pattern describes. Licence: whatever yours is.
+"""
+
+import hashlib
 import os
 import re
-import unicodedata
-from collections.abc import Iterable
+from array import array
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from valle_data.config import EntryConfig
-from valle_data.corpora.base import Corpus, CorpusListing, ListingProblem, utterance_id
-from valle_data.corpora.folder.pattern import compile_pattern, mismatch_message
-from valle_data.corpora.folder.table import Row, read_table
-from valle_data.corpora.folder.walk import Found, walk
+from valle_data.corpora.base import Corpus, CorpusConfig, Item, Refusal
+from valle_data.corpora.folder.pattern import NUM_EXAMPLES, compile_pattern, mismatch_message
+from valle_data.corpora.reading.table import Row, read_table
+from valle_data.corpora.reading.text import read_text
+from valle_data.corpora.reading.walk import AUDIO_EXTENSIONS, walk
 from valle_data.errors import InputError, ReasonCode, UsageError
-from valle_data.records import AudioRef, Utterance
-
-MAX_TEXT_BYTES = 1 << 20
-NO_TEXT_THERE = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
-"""A path that leads to no text; any other failure to read is the storage's, and would silently drop recordings."""
-
-# Named here because inside the class `list` is its method.
-Paths = list[str]
-Problems = list[ListingProblem]
-Utterances = list[Utterance]
 
 
 class FolderCorpus(Corpus):
     """`root` is walked; every recording gives one utterance, or one per row of `table`."""
 
-    class Config(EntryConfig):
+    class Config(CorpusConfig):
         """Where the recordings lie and what their paths mean."""
 
         name: str = "folder"
-        root: Path = Field(description="the folder")
         pattern: str = Field(default="{group}/{speaker}/{utterance}.{ext}", description="what the parts of a path mean; any of these fields, and {language}")
-        language: str = Field(default="en-us", description="BCP 47 tag, where neither path nor table names one")
         group: str = Field(default="all", description="where neither path nor table names one")
         speaker: str = Field(default="speaker", description="where neither path nor table names one")
-        extensions: tuple[str, ...] = Field(default=("wav", "flac", "ogg", "oga", "opus", "mp3"), description="names that end so are recordings")
-        include: tuple[str, ...] = Field(default=(), description="globs over the path below root, `*` crosses folders; empty: everything")
-        exclude: tuple[str, ...] = Field(default=(), description="globs of recordings to leave out")
+        extensions: tuple[str, ...] = Field(default=AUDIO_EXTENSIONS, description="names that end so are recordings")
         text_suffix: str = Field(default=".txt", description="replaces the extension of a recording in the name of its text")
         table: Path | None = Field(
             default=None, description=".jsonl, .csv or .tsv below root: path, text and optional columns; replaces texts beside recordings"
@@ -57,140 +46,122 @@ class FolderCorpus(Corpus):
             return value
 
     def __init__(self, config: Config) -> None:
-        self.config = config
+        super().__init__(config)
         self._pattern = compile_pattern(config.pattern)
-        self._root = os.fspath(config.root)
 
-    def list(self) -> CorpusListing:
-        paths, problems = self._recordings()
-        utterances = self._from_texts(paths, problems) if self.config.table is None else self._from_table(paths, problems)
-        _check_unique(utterances)
-        utterances.sort(key=lambda utterance: utterance.id)
-        problems.sort(key=lambda problem: (os.fsencode(problem.path), problem.reason))
-        return CorpusListing(utterances, problems)
+    def scan(self) -> Iterator[Item | Refusal]:
+        misfits = _Misfits(self.config.pattern)
+        if self.config.table is None:
+            yield from self._recordings(misfits, self._with_text)
+        else:
+            yield from self._from_table(misfits)
+        yield from misfits.last()
 
-    def _recordings(self) -> tuple[Paths, Problems]:
-        """Paths that can be recordings, and those that cannot."""
-        if not os.path.isdir(self._root):
-            raise UsageError(f"`corpus.root` names a folder; {self._root!r} is none. Correct the path, which is relative to where the command runs.")
-        chosen = [item for item in walk(self._root, self.config.extensions) if self._is_chosen(item.path)]
-        problems = [self._problem(item.path, ReasonCode.NOT_AUDIO, item.problem) for item in chosen if item.problem]
-        paths, twins = _without_twins(chosen)
-        problems += [self._problem(path, ReasonCode.DUPLICATE_ID, message) for path, message in twins]
-        return paths, problems
-
-    def _is_chosen(self, path: str) -> bool:
-        included = not self.config.include or any(fnmatch.fnmatchcase(path, glob) for glob in self.config.include)
-        return included and not any(fnmatch.fnmatchcase(path, glob) for glob in self.config.exclude)
-
-    def _from_texts(self, paths: Paths, problems: Problems) -> Utterances:
-        matches = {path: self._pattern.fullmatch(path) for path in paths}
-        problems += self._unmatched(path for path, match in matches.items() if match is None)
-        if paths and not any(matches.values()):
-            raise UsageError(mismatch_message(self.config.pattern, paths))
-        utterances = []
-        for path, match in matches.items():
-            if match is None:
+    def _recordings(
+        self, misfits: "_Misfits", make: Callable[[str, re.Match[str]], Item | Refusal], listed: "_Paths | None" = None
+    ) -> Iterator[Item | Refusal]:
+        """An item for every recording that `listed` does not hold."""
+        for found in walk(self.root, self.config.extensions):
+            if not self.selection.admits_path(found.path) or (listed and found.path in listed):
                 continue
-            try:
-                text = self._read_text(path)
-            except InputError as error:
-                if error.reason is ReasonCode.STORAGE_FAILED:
-                    raise
-                problems.append(self._problem(path, error.reason, str(error.args[0])))
-                continue
-            utterances.append(self._utterance(Row(path, path, text), match))
-        return utterances
+            match = self._pattern.fullmatch(found.path)
+            if found.reason is not None:
+                yield Refusal(found.path, found.reason, found.problem)
+            elif match is None:
+                yield from misfits.add(found.path)
+            else:
+                misfits.has_match = True
+                yield make(found.path, match)
 
-    def _from_table(self, paths: Paths, problems: Problems) -> Utterances:
-        table = self.config.root / (self.config.table or "")
-        listed: set[str] = set()
-        utterances, unmatched = [], []
-        refused = {problem.path for problem in problems}
-        for row in read_table(table):
-            if not isinstance(row, Row):
-                problems.append(ListingProblem(row[0], row[1].reason, str(row[1].args[0])))
+    def _with_text(self, path: str, match: re.Match[str]) -> Item | Refusal:
+        try:
+            text = read_text(self.place(os.path.splitext(path)[0] + self.config.text_suffix))
+        except InputError as error:
+            if error.reason is ReasonCode.STORAGE_FAILED:
+                raise
+            return Refusal(path, error.reason, str(error.args[0]))
+        return self._item(Row(0, path, text), match)
+
+    def _from_table(self, misfits: "_Misfits") -> Iterator[Item | Refusal]:
+        """The rows, and the recordings without one."""
+        listed = _Paths()
+        for row in read_table(self.place(str(self.config.table)), str(self.config.table)):
+            if isinstance(row, Refusal):
+                yield row
                 continue
             path = os.path.normpath(row.path)
             listed.add(path)
-            if self._path(path) in refused or not self._is_chosen(path):
-                continue
             match = self._pattern.fullmatch(path)
-            if match is None and (row.speaker is None or row.group is None):
-                unmatched.append(path)
+            if match is None and (row.speaker is None or row.group is None) and self.selection.admits_path(path):
+                yield from misfits.add(path)
             else:
-                utterances.append(self._utterance(row, match))
-        if unmatched and not utterances:
-            raise UsageError(mismatch_message(self.config.pattern, unmatched) + " Or give the table the columns speaker and group.")
-        problems += self._unmatched(unmatched)
-        problems += [self._problem(path, ReasonCode.MISSING_TEXT, f"No row of {table.name!r} names it.") for path in paths if path not in listed]
-        return utterances
+                misfits.has_match = True
+                yield self._item(row, match)
+        listed.close()
+        misfits.hint = " Or give the table the columns speaker and group."
+        yield from self._recordings(misfits, lambda path, match: self._item(Row(0, path), match), listed)
 
-    def _utterance(self, row: Row, match: re.Match[str] | None) -> Utterance:
+    def _item(self, row: Row, match: re.Match[str] | None) -> Item:
         fields = match.groupdict() if match else {}
-        path = os.path.normpath(row.path)
-        return Utterance(
-            id=utterance_id(path, row.start_s, row.duration_s),
-            audio=AudioRef(self._path(path), row.start_s, row.duration_s, self.config.channel if row.channel is None else row.channel),
+        return Item(
+            path=os.path.normpath(row.path),
             text=row.text,
-            speaker=unicodedata.normalize("NFC", row.speaker or fields.get("speaker") or self.config.speaker),
-            group=unicodedata.normalize("NFC", row.group or fields.get("group") or self.config.group),
-            language=row.language or fields.get("language") or self.config.language,
+            speaker=row.speaker or fields.get("speaker") or "",
+            group=row.group or fields.get("group") or "",
+            language=row.language or fields.get("language") or "",
+            start_s=row.start_s,
+            duration_s=row.duration_s,
+            channel=self.config.channel if row.channel is None else row.channel,
             extra=row.extra,
         )
 
-    def _read_text(self, path: str) -> str:
-        """The text beside a recording. Raises InputError `missing_text`, `text_too_long`, `text_not_utf8`, or `storage_failed` for a disk that fails."""
-        place = self._path(os.path.splitext(path)[0] + self.config.text_suffix)
-        try:
-            with open(place, "rb") as file:
-                content = file.read(MAX_TEXT_BYTES + 1)
-        except OSError as error:
-            if error.errno not in NO_TEXT_THERE:
-                message = f"The text {place!r} cannot be read: {error.strerror}. Mend the disk or the permissions; its recording would be missing."
-                raise InputError(ReasonCode.STORAGE_FAILED, message) from error
-            raise InputError(ReasonCode.MISSING_TEXT, f"Its text should be in {place!r}: {error.strerror}.") from error
-        if len(content) > MAX_TEXT_BYTES:
-            raise InputError(ReasonCode.TEXT_TOO_LONG, f"A text has at most {MAX_TEXT_BYTES} bytes; {place!r} has more. Is it the right file?")
-        try:
-            return content.removeprefix(b"\xef\xbb\xbf").decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InputError(
-                ReasonCode.TEXT_NOT_UTF8, f"Texts are UTF-8; {place!r} is not at byte {error.start}: {content[error.start : error.start + 8]!r}."
-            ) from error
 
-    def _unmatched(self, paths: Iterable[str]) -> Problems:
-        unmatched = tuple(dict.fromkeys(paths))
-        message = mismatch_message(self.config.pattern, unmatched)
-        return [self._problem(path, ReasonCode.UNMATCHED_PATH, message) for path in unmatched]
+class _Misfits:
+    """Paths that the pattern misses. The first ones are held back, so that one sentence can name them."""
 
-    def _problem(self, path: str, reason: ReasonCode, message: str) -> ListingProblem:
-        return ListingProblem(self._path(path), reason, message)
+    def __init__(self, pattern: str) -> None:
+        self.has_match, self.hint = False, ""
+        self._pattern, self._count, self._first = pattern, 0, list[str]()
 
-    def _path(self, path: str) -> str:
-        return os.path.join(self._root, os.path.normpath(path))
+    def add(self, path: str) -> Iterator[Refusal]:
+        self._count += 1
+        if self._count <= NUM_EXAMPLES:
+            self._first.append(path)
+        if self._count == NUM_EXAMPLES:
+            yield from self._refusals(self._first)
+        elif self._count > NUM_EXAMPLES:
+            yield from self._refusals([path])
+
+    def last(self) -> Iterator[Refusal]:
+        """What is still held back. Raises UsageError when the pattern fits no recording at all."""
+        if self._count and not self.has_match:
+            raise UsageError(mismatch_message(self._pattern, self._first, self._count) + self.hint)
+        if self._count < NUM_EXAMPLES:
+            yield from self._refusals(self._first)
+
+    def _refusals(self, paths: list[str]) -> Iterator[Refusal]:
+        message = mismatch_message(self._pattern, self._first)
+        return (Refusal(path, ReasonCode.UNMATCHED_PATH, message) for path in paths)
 
 
-def _without_twins(found: list[Found]) -> tuple[list[str], list[tuple[str, str]]]:
-    """Paths, less those that differ from another one only in their Unicode form (NFC, NFD): nobody can tell which of the two was meant."""
-    by_form: dict[str, list[str]] = {}
-    for item in found:
-        if item.problem is None:
-            by_form.setdefault(unicodedata.normalize("NFC", item.path), []).append(item.path)
-    twins = [
-        (path, f"Its name differs from {next(other for other in same if other != path)!a} only in its Unicode form; remove or rename one of them.")
-        for same in by_form.values()
-        if len(same) > 1
-        for path in same
-    ]
-    return [same[0] for same in by_form.values() if len(same) == 1], twins
+class _Paths:
+    """The paths that a table names: 8 bytes each, as a table of millions has no room for more."""
+
+    def __init__(self) -> None:
+        self._hashes = array("Q")
+        self._sorted: NDArray[np.uint64] = np.zeros(0, np.uint64)
+
+    def add(self, path: str) -> None:
+        self._hashes.append(_hash(path))
+
+    def close(self) -> None:
+        """From here on only questions."""
+        self._sorted = np.unique(np.frombuffer(self._hashes, np.uint64)) if self._hashes else self._sorted
+
+    def __contains__(self, path: str) -> bool:
+        place = int(np.searchsorted(self._sorted, np.uint64(_hash(path))))
+        return place < len(self._sorted) and int(self._sorted[place]) == _hash(path)
 
 
-def _check_unique(utterances: list[Utterance]) -> None:
-    for before, after in itertools.pairwise(sorted(utterances, key=lambda utterance: utterance.id)):
-        if before.id == after.id:
-            stretch = "" if after.audio.start_s == 0 and after.audio.duration_s is None else f" from {after.audio.start_s:g} s"
-            raise InputError(
-                ReasonCode.DUPLICATE_ID,
-                f"{before.audio.path!r} and {after.audio.path!r}{stretch} would both be utterance {after.id!r} (extensions do not count). Rename one.",
-            )
+def _hash(path: str) -> int:
+    return int.from_bytes(hashlib.blake2b(os.fsencode(path), digest_size=8).digest(), "little")

@@ -1,7 +1,6 @@
 """Path patterns: `{group}/{speaker}/{utterance}.{ext}` says what the parts of a recording's path mean."""
 
 import re
-from collections.abc import Iterable
 
 from valle_data.registry import nearest
 
@@ -34,8 +33,7 @@ def compile_pattern(pattern: str) -> re.Pattern[str]:
     return re.compile("".join(parts), re.DOTALL)
 
 
-def mismatch_message(pattern: str, unmatched: Iterable[str]) -> str:
-    """One sentence for all paths that a pattern misses: how many, and the first ones."""
-    paths = list(unmatched)
-    first = ", ".join(repr(path) for path in paths[:NUM_EXAMPLES])
-    return f"The pattern {pattern!r} (`corpus.pattern`) misses {len(paths)} of the recordings, first: {first}. Change the pattern, or move the files."
+def mismatch_message(pattern: str, first: list[str], count: int | None = None) -> str:
+    """One sentence for all paths that a pattern misses: the first ones, and how many where that is known."""
+    how_many = "recordings" if count is None else f"all {count} of the recordings"
+    return f"The pattern {pattern!r} (`corpus.pattern`) misses {how_many}, first: {', '.join(map(repr, first))}. Change the pattern, or move the files."
