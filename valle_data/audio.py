@@ -4,6 +4,7 @@ Plain functions without state, so that a caller can run them in a child process 
 """
 
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -22,10 +23,12 @@ from valle_data.config import StageConfig
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef
 from valle_data.sound import Sound
+from valle_data.source import Range, check_range
 
 MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192000
 BLOCK_FRAMES = 1 << 16
 BYTES_PER_SAMPLE = 4
+READ_BYTES = 1 << 16
 FULL_SCALE = 0.9999
 ABSURD_SAMPLE = 16.0
 """24 dB over full scale: no float recording gets there, integers stored as floats do."""
@@ -58,9 +61,13 @@ class AudioInfo:
         return self.num_frames / self.sample_rate_hz
 
 
-def probe(path: str, limits: AudioLimits) -> AudioInfo:
-    """What the header declares, without decoding. Raises InputError `not_audio` or `bad_header`."""
-    with _located(path), _opened(path) as (file, size, container):
+def probe(recording: AudioRef | str, limits: AudioLimits) -> AudioInfo:
+    """What the header of the whole recording declares, without decoding; a string is the path of a file.
+
+    Raises InputError `not_audio`, `bad_header`, `storage_failed`, and `truncated_audio` for a range that its file does not have.
+    """
+    ref = AudioRef(recording) if isinstance(recording, str) else recording
+    with _located(ref), _opened(ref) as (file, size, container):
         declared = _believable(container.read_header(file, size), limits)
         with _decoder(file, declared) as decoder:
             frames = decoder.frames if declared.num_frames is None else declared.num_frames
@@ -79,7 +86,7 @@ def read_sound(ref: AudioRef, limits: AudioLimits) -> Sound:
     `not_audio`, `bad_header`, `truncated_audio`, `empty_audio`, `silent_audio`, `clipped_audio`, `non_finite_audio`, `too_short`, `too_long` or
     `storage_failed`; each message begins with the path.
     """
-    with _located(ref.path), _opened(ref.path) as (file, size, container):
+    with _located(ref), _opened(ref) as (file, size, container):
         declared = _believable(container.read_header(file, size), limits)
         least_frames = container.check_complete(file, size)
         with _decoder(file, declared) as decoder:
@@ -92,35 +99,69 @@ def read_sound(ref: AudioRef, limits: AudioLimits) -> Sound:
 
 
 @contextmanager
-def _located(path: str) -> Iterator[None]:
-    """Begin every message with the file's real path, escaped where it is not printable."""
+def _located(ref: AudioRef) -> Iterator[None]:
+    """Begin every message with the file's real path, escaped where it is not printable, and the place of the recording in it."""
     try:
         yield
     except InputError as error:
-        real = path if "\0" in path else os.path.realpath(path)
-        raise InputError(error.reason, f"{real!r}: {error.args[0]}") from error.__cause__
+        real = ref.path if "\0" in ref.path else os.path.realpath(ref.path)
+        inside = "" if ref.offset is None else f" at byte {ref.offset}"
+        raise InputError(error.reason, f"{real!r}{inside}: {error.args[0]}") from error.__cause__
 
 
 @contextmanager
-def _opened(path: str) -> Iterator[tuple[BinaryIO, int, Container]]:
-    """The file, its size in bytes and its container. A pipe or device is refused before it can block."""
+def _opened(ref: AudioRef) -> Iterator[tuple[BinaryIO, int, Container]]:
+    """The file or its range, the size of that in bytes and its container. A pipe or device is refused before it can block."""
     try:
-        status = os.stat(path)
+        status = os.stat(ref.path)
         if not stat.S_ISREG(status.st_mode):
             kind = "a directory" if stat.S_ISDIR(status.st_mode) else "no regular file"
             raise InputError(ReasonCode.NOT_AUDIO, f"A recording is a file; this is {kind}.")
-        file = open(path, "rb")  # noqa: SIM115 - closed below, where reading errors are not taken for opening errors
+        file = open(ref.path, "rb")  # noqa: SIM115 - closed below, where reading errors are not taken for opening errors
     except (OSError, ValueError) as error:
         if isinstance(error, InputError):
             raise
         raise InputError(_opening_reason(error), f"The file cannot be opened: {getattr(error, 'strerror', None) or error}.") from error
     with file:
-        container = identify(file, status.st_size) if status.st_size else None
-        if container is None:
-            file.seek(0)
-            found = f"this one begins with {file.read(12)!r}" if status.st_size else "this one is empty"
-            raise InputError(ReasonCode.NOT_AUDIO, f"Recordings are WAV, FLAC, Ogg or MP3 files, whatever their names; {found}.")
-        yield file, status.st_size, container
+        content, size = _content(file, ref, status.st_size)
+        with _readable(content):
+            container = identify(content, size) if size else None
+            if container is None:
+                content.seek(0)
+                found = f"this one begins with {content.read(12)!r}" if size else "this one is empty"
+                raise InputError(ReasonCode.NOT_AUDIO, f"Recordings are WAV, FLAC, Ogg or MP3 files, whatever their names; {found}.")
+            yield content, size, container
+
+
+@contextmanager
+def _readable(content: BinaryIO) -> Iterator[None]:
+    """A disk that fails within the block becomes InputError `storage_failed`, whatever the block made of the bytes that it did not get."""
+    failure = None
+    try:
+        yield
+    except OSError as error:
+        failure = error
+    except InputError:
+        failure = _failure(content)
+        if failure is None:
+            raise
+    failure = failure or _failure(content)
+    if failure is not None:
+        raise InputError(
+            ReasonCode.STORAGE_FAILED, f"Reading failed: {failure.strerror or failure}. Repair the disk and run the same command again."
+        ) from failure
+
+
+def _failure(content: BinaryIO) -> OSError | None:
+    return content.raw.error if isinstance(content, io.BufferedReader) and isinstance(content.raw, Range) else None
+
+
+def _content(file: BinaryIO, ref: AudioRef, num_bytes: int) -> tuple[BinaryIO, int]:
+    """The file, or the range of it that is the recording, and how many bytes that has."""
+    if ref.offset is None or ref.nbytes is None:
+        return file, num_bytes
+    check_range(ref, num_bytes)
+    return io.BufferedReader(Range(file, ref.offset, ref.nbytes), READ_BYTES), ref.nbytes  # type: ignore[return-value] - it reads bytes
 
 
 def _opening_reason(error: OSError | ValueError) -> ReasonCode:
@@ -139,10 +180,14 @@ def _believable(declared: Declared, limits: AudioLimits) -> Declared:
 
 @contextmanager
 def _decoder(file: BinaryIO, declared: Declared) -> Iterator[soundfile.SoundFile]:
-    """libsndfile on the open file, so that no name is interpreted and no second file is opened."""
-    os.lseek(file.fileno(), 0, os.SEEK_SET)
+    """libsndfile on the open file, so that no name is interpreted and no second file is opened; on a range through callbacks, which are slower."""
     try:
-        decoder = soundfile.SoundFile(file.fileno(), closefd=False)
+        if isinstance(file, io.BufferedReader) and isinstance(file.raw, Range):
+            file.seek(0)
+            decoder = soundfile.SoundFile(file)
+        else:
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+            decoder = soundfile.SoundFile(file.fileno(), closefd=False)
     except soundfile.LibsndfileError as error:
         raise InputError(ReasonCode.BAD_HEADER, f"It begins as {declared.container} but cannot be decoded: {error.error_string}") from error
     with decoder:
