@@ -1,30 +1,31 @@
 """A prepared data set, opened for training: its index as compact columns, its codes as views on the shards.
 
-Only what commit records name exists. Codes are never copied: a shard is mapped, and a member's codes are checked against its checksum, its header and the
-codebook size the first time this process touches them.
+Only what commit records name exists. Local shards are mapped and never copied; members of those in an object store are fetched. A member's codes are checked
+against its checksum, its header and the codebook size the first time this process touches them.
 """
 
-import mmap
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodecSpec
-from valle_data.rows import IndexReader, Names, Rows, Split, check_size
+from valle_data.rows import INDEX_COLUMNS, IndexReader, Names, Rows, Split
 from valle_data.samplers.plan import Columns
+from valle_data.shards.base import record_path
 from valle_data.shards.commit import CommitRecord, committed_parts, read_part_index
+from valle_data.shards.compact import load_compact
 from valle_data.shards.manifest import DatasetManifest
-from valle_data.shards.tar import BLOCK, NPY_HEADER_BYTES, decode_codes
+from valle_data.shards.parts import Parts, refuse_foreign
+from valle_data.shards.reader import Span, shards_of
+from valle_data.shards.record import load_record
 from valle_data.text.vocabulary import Vocabulary
-
-_BLOCK_WORDS = BLOCK // 2
-_HEADER_WORDS = NPY_HEADER_BYTES // 2
 
 
 class Dataset:
@@ -33,12 +34,12 @@ class Dataset:
     `num_unassigned` utterances were added after `valle metadata` last made the splits and are in none until it runs again.
     """
 
-    def __init__(self, folder: Path, manifest: DatasetManifest, records: Sequence[CommitRecord], rows: Rows, names: Names, num_unassigned: int) -> None:
+    def __init__(self, folder: Path, manifest: DatasetManifest, parts: Parts, rows: Rows, names: Names, num_unassigned: int) -> None:
         self.folder, self.manifest, self.num_unassigned = folder, manifest, num_unassigned
         self.speakers, self.groups, self.languages = names.speakers, names.groups, names.languages
-        self._rows, self._records = rows, records
+        self._rows, self._parts, self._shards = rows, parts, shards_of(folder, parts)
+        self._header_words = parts.header_bytes // 2
         self._checked = np.zeros(len(rows.num_frames), dtype=bool)
-        self._maps: dict[int, NDArray[np.uint16]] = {}
         self.columns = Columns(rows.num_frames, rows.num_phones, rows.speaker, rows.group, self.codec.frame_rate_hz, self.codec.num_levels, self._fingerprint())
 
     @classmethod
@@ -49,17 +50,19 @@ class Dataset:
         does not exist.
         """
         manifest = DatasetManifest.load(folder)
-        records = committed_parts(folder)
+        compact = load_compact(folder, manifest)
+        records = [] if compact else committed_parts(folder)
+        parts = compact.parts if compact else Parts.of(records)
+        parts.check_sizes(folder)
         wanted = Split.load(folder, split)
-        reader = IndexReader(folder, manifest)
+        reader = IndexReader(folder, manifest, parts)
         num_unassigned = 0
-        for number, record in enumerate(records):
-            table = reader.read(record)
+        for table, shard in compact.rows(INDEX_COLUMNS) if compact else _rows_of(folder, manifest, records):
             chosen, unassigned = wanted.choose(table["utt_id"])
             num_unassigned += unassigned
-            reader.add(number, table if chosen is None else table.filter(chosen), record)
+            reader.add(table if chosen is None else table.filter(chosen), shard if chosen is None else shard[chosen.to_numpy()])
         rows, names = reader.finish()
-        return cls(folder, manifest, records, rows, names, num_unassigned)
+        return cls(folder, manifest, parts, rows, names, num_unassigned)
 
     def __len__(self) -> int:
         return len(self._rows.num_frames)
@@ -96,57 +99,49 @@ class Dataset:
 
         The first touch of a row checks it and raises InputError: `corrupt_shard` (checksum), `code_out_of_range`; other rows of the shard stay usable.
         """
-        codes = self._view(row)
+        span = self._span(row)
+        member = self._shards.words(span.shard, span.start, span.stop)
+        codes = member[self._header_words.item(span.shard) :].reshape(self.manifest.codec.num_levels, -1)
         if not self._checked[row]:
-            self._check(row, codes)
+            self._check(row, member, codes)
         return codes[:levels, start:stop]
 
-    def _view(self, row: int) -> NDArray[np.uint16]:
-        number = self._rows.shard.item(row)
-        words = self._maps[number] if number in self._maps else self._map(number)
-        num_levels, num_frames = self.manifest.codec.num_levels, self._rows.num_frames.item(row)
-        first = self._rows.block.item(row) * _BLOCK_WORDS + _HEADER_WORDS
-        return words[first : first + num_levels * num_frames].reshape(num_levels, num_frames)
+    def prefetch(self, rows: Iterable[int]) -> None:
+        """Fetch the codes of rows that are about to be wanted, where shards are in an object store: few requests instead of one a row."""
+        self._shards.prefetch(self._span(row) for row in rows)
 
-    def _map(self, number: int) -> NDArray[np.uint16]:
-        path = self._shard_path(number)
-        check_size(path, self._records[number])
-        with path.open("rb") as file:
-            self._maps[number] = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), dtype="<u2")
-        return self._maps[number]
+    def _span(self, row: int) -> Span:
+        number, first = self._rows.shard.item(row), self._rows.word.item(row)
+        return Span(number, first - self._header_words.item(number), first + self.manifest.codec.num_levels * self._rows.num_frames.item(row))
 
-    def _shard_path(self, number: int) -> Path:
-        return self.folder / "shards" / self._records[number].shard
+    def _record(self, row: int) -> CommitRecord:
+        return load_record(record_path(self.folder, int(self._parts.part[self._rows.shard[row]])))
 
-    def _check(self, row: int, codes: NDArray[np.uint16]) -> None:
-        number = int(self._rows.shard[row])
-        first = int(self._rows.block[row]) * _BLOCK_WORDS
-        member = self._maps[number][first : first + _HEADER_WORDS + codes.size]
+    def _check(self, row: int, member: NDArray[np.uint16], codes: NDArray[np.uint16]) -> None:
+        path = self._shards.path(int(self._rows.shard[row]))
         found, expected = zlib.crc32(member.data), int(self._rows.crc32[row])
         if found != expected:
             raise InputError(
                 ReasonCode.CORRUPT_SHARD,
-                f"{self._shard_path(number)}: the codes of {self.utterance_id(row)} should have crc32 {expected:08x}, they have {found:08x}. "
-                f"Other utterances are not affected. `valle metadata {self.folder} --check` lists all damage; remove the part and prepare again.",
+                f"{path}: the codes of {self.utterance_id(row)} should have crc32 {expected:08x}, they have {found:08x}. "
+                f"Other utterances are not affected. `valle repair {self.folder}` lists all damage and keeps what is whole.",
             )
-        if decode_codes(member.view(np.uint8).data).shape != codes.shape:
+        if self._parts.format(self._rows.shard.item(row)).codes(member.view(np.uint8).data, codes.shape[0]).shape != codes.shape:
             raise InputError(
-                ReasonCode.BAD_ROW,
-                f"{self._shard_path(number)}: the codes of {self.utterance_id(row)} are not [{codes.shape[0]}, {codes.shape[1]}] as its index says.",
+                ReasonCode.BAD_ROW, f"{path}: the codes of {self.utterance_id(row)} are not [{codes.shape[0]}, {codes.shape[1]}] as its index says."
             )
         if codes.size and (largest := int(codes.max())) >= self.codec.codebook_size:
             raise InputError(
                 ReasonCode.CODE_OUT_OF_RANGE,
-                f"{self._shard_path(number)}: {self.utterance_id(row)} has the code {largest}, but codebooks of {self.codec.name!r} end at "
+                f"{path}: {self.utterance_id(row)} has the code {largest}, but codebooks of {self.codec.name!r} end at "
                 f"{self.codec.codebook_size - 1}. It was written by another codec: prepare the data again.",
             )
         self._checked[row] = True
 
     def utterance_id(self, row: int) -> str:
         """The id of a row, read from the index again: ids are not kept in memory."""
-        record = self._records[int(self._rows.shard[row])]
-        table = read_part_index(self.folder, record)
-        at = np.flatnonzero(table["offset"].to_numpy() == int(self._rows.block[row]) * BLOCK)
+        table = read_part_index(self.folder, self._record(row), ["utt_id", "offset"])
+        at = np.flatnonzero(table["offset"].to_numpy() == 2 * self._span(row).start)
         return table["utt_id"][int(at[0])].as_py()
 
     def _fingerprint(self) -> str:
@@ -157,3 +152,11 @@ class Dataset:
         for field in fields(Rows):
             digest.update(np.ascontiguousarray(getattr(self._rows, field.name)).data)
         return digest.hexdigest()
+
+
+def _rows_of(folder: Path, manifest: DatasetManifest, records: list[CommitRecord]) -> Iterator[tuple[pa.Table, NDArray[np.int64]]]:
+    """The verified rows of each part, and its number for each of them."""
+    for number, record in enumerate(records):
+        refuse_foreign(record, manifest.config_hash)
+        table = read_part_index(folder, record, INDEX_COLUMNS)
+        yield table, np.full(len(table), number)

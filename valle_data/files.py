@@ -82,12 +82,15 @@ class LocalStore(Store):
         with suppress(OSError):
             os.unlink(path)
 
-    def entries(self, folder: Path) -> list[Entry]:
+    def entries(self, folder: Path, ending: str = "") -> list[Entry]:
         try:
             with os.scandir(folder) as found:
-                files = [(item.name, item.stat()) for item in found if item.is_file()]
+                files = [(item.name, item.stat()) for item in found if item.name.endswith(ending) and item.is_file()]
         except FileNotFoundError:
             return []
+        except OSError as error:
+            with _storage("list", folder):
+                raise error
         return sorted((Entry(name, status.st_size, status.st_mtime_ns) for name, status in files), key=lambda entry: entry.name)
 
     def make_folder(self, folder: Path) -> None:
@@ -183,9 +186,9 @@ def discard(path: Path) -> None:
     store_of(path).discard(path)
 
 
-def entries(folder: Path) -> list[Entry]:
-    """The files in `folder`, by name, with sizes and times; one request where it is in an object store."""
-    return store_of(folder).entries(folder)
+def entries(folder: Path, ending: str = "") -> list[Entry]:
+    """The files in `folder` whose name ends with `ending`, by name, with sizes and times; one listing where it is in an object store."""
+    return store_of(folder).entries(folder, ending)
 
 
 def names(folder: Path) -> list[str]:

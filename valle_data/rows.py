@@ -13,20 +13,20 @@ from numpy.typing import NDArray
 
 from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.base import index_path
-from valle_data.shards.commit import CommitRecord, read_part_index
 from valle_data.shards.index import decode_table
 from valle_data.shards.manifest import DatasetManifest
-from valle_data.shards.tar import BLOCK, NPY_HEADER_BYTES
+from valle_data.shards.parts import Parts
 
 SPLITS = "metadata/splits.parquet"
 TRAIN = "train"
-_INDEX_COLUMNS = ["utt_id", "offset", "nbytes", "crc32", "num_frames", "num_phones", "num_levels", "speaker", "group", "language", "phones"]
-_PART_COLUMNS = ("num_frames", "num_phones", "shard", "block", "crc32", "phones")
+INDEX_COLUMNS = ["utt_id", "offset", "nbytes", "crc32", "num_frames", "num_phones", "num_levels", "speaker", "group", "language", "phones"]
+_PART_COLUMNS = ("num_frames", "num_phones", "shard", "word", "crc32", "phones")
 
 
 @dataclass(frozen=True)
 class Rows:
-    """The index as arrays, one entry a row, in the smallest types that hold it. `block` is the member's offset in tar blocks; phones are flat.
+    """The index as arrays, one entry a row, in the smallest types that hold it. `word` is where the codes begin in their shard, in words of two bytes;
+    `shard` numbers the parts; phones are flat.
 
     `speaker` numbers people: the same name in two groups is two of them.
     """
@@ -37,7 +37,7 @@ class Rows:
     group: NDArray[np.integer]
     language: NDArray[np.integer]
     shard: NDArray[np.integer]
-    block: NDArray[np.integer]
+    word: NDArray[np.integer]
     crc32: NDArray[np.integer]
     phone_starts: NDArray[np.integer]
     phones: NDArray[np.integer]
@@ -86,73 +86,59 @@ class Split:
         return pc.is_in(utterances, value_set=self.members), len(utterances) - (pc.sum(pc.is_in(utterances, value_set=self.assigned)).as_py() or 0)
 
 
-def check_size(path: Path, record: CommitRecord) -> None:
-    if not path.is_file():
-        raise InputError(
-            ReasonCode.MISSING_SHARD,
-            f"{path} is gone, but its part is committed. Restore it, or remove the part's commit record and run `valle prepare` again.",
-        )
-    if (size := path.stat().st_size) != record.shard_bytes:
-        raise InputError(
-            ReasonCode.CORRUPT_SHARD,
-            f"{path} has {size} bytes, its commit record says {record.shard_bytes}. Remove the part's commit record and run `valle prepare` again.",
-        )
-
-
 class IndexReader:
-    """Parts in, columns out; holds arrays, never a Python object per row."""
+    """Rows of parts in, columns out; holds arrays, never a Python object per row."""
 
-    def __init__(self, folder: Path, manifest: DatasetManifest) -> None:
-        self._folder, self._manifest = folder, manifest
+    def __init__(self, folder: Path, manifest: DatasetManifest, parts: Parts) -> None:
+        self._folder, self._manifest, self._parts = folder, manifest, parts
+        self._header_bytes, self._alignment = parts.header_bytes, parts.alignment
         self._symbols = pa.array(manifest.vocabulary.symbols, pa.string())
-        self._parts: list[dict[str, NDArray[np.integer]]] = []
-        self._names: dict[str, list[pa.ChunkedArray]] = {"speaker": [], "group": [], "language": []}
+        self._columns: list[dict[str, NDArray[np.integer]]] = []
+        self._names: dict[str, list[pa.Array]] = {"speaker": [], "group": [], "language": []}
 
-    def read(self, record: CommitRecord) -> pa.Table:
-        """The verified index of a part, after a look at whether its shard is there, whole in length, and of this data set."""
-        check_size(self._folder / "shards" / record.shard, record)
-        if record.config_hash != self._manifest.config_hash:
-            raise InputError(
-                ReasonCode.FOREIGN_SHARD,
-                f"{record.shard} was committed with the configuration {record.config_hash[:12]}, this data set has {self._manifest.config_hash[:12]}. "
-                "Move its files away, or prepare the data again.",
-            )
-        return read_part_index(self._folder, record).select(_INDEX_COLUMNS)
-
-    def add(self, number: int, table: pa.Table, record: CommitRecord) -> None:
-        """Take the rows of `table` over as rows of shard `number`; InputError `bad_row` or `unknown_phone` names the first that cannot be."""
+    def add(self, table: pa.Table, shard: NDArray[np.integer]) -> None:
+        """Take the rows of `table` over, row i as one of part `shard[i]`; InputError `bad_row` or `unknown_phone` names the first that cannot be."""
         column = {name: table[name].to_numpy() for name in ("offset", "nbytes", "crc32", "num_frames", "num_phones", "num_levels")}
-        fits = self._fits(column, record) & (column["num_phones"] == pc.list_value_length(table["phones"]).to_numpy())
+        fits = self._fits(column, shard) & (column["num_phones"] == pc.list_value_length(table["phones"]).to_numpy())
         if not fits.all():
-            row = table.slice(int(np.flatnonzero(~fits)[0]), 1).drop(["phones"]).to_pylist()[0]
-            raise InputError(ReasonCode.BAD_ROW, f"{index_path(self._folder, record.part)} has a row that cannot be ({self._manifest.codec}): {row}.")
-        for name, parts in self._names.items():
-            parts.append(table[name])
-        shard, block = np.full(len(table), number), column["offset"] // BLOCK
-        self._parts.append({**column, "shard": shard, "block": block, "phones": self._phones(table, record)})
+            at = int(np.flatnonzero(~fits)[0])
+            row = table.slice(at, 1).drop(["phones"]).to_pylist()[0]
+            raise InputError(ReasonCode.BAD_ROW, f"{self._index(shard[at])} has a row that cannot be ({self._manifest.codec}): {row}.")
+        for name, chunks in self._names.items():
+            chunks.extend(_encoded(table[name]).chunks)
+        word = (column["offset"] + self._header_bytes[shard]) // 2
+        self._columns.append({**column, "shard": shard, "word": word, "phones": self._phones(table, shard)})
 
-    def _fits(self, column: dict[str, NDArray[np.integer]], record: CommitRecord) -> NDArray[np.bool_]:
-        num_levels = self._manifest.codec.num_levels
+    def _index(self, number: int) -> Path:
+        return index_path(self._folder, int(self._parts.part[number]))
+
+    def _fits(self, column: dict[str, NDArray[np.integer]], shard: NDArray[np.integer]) -> NDArray[np.bool_]:
+        num_levels, header_bytes = self._manifest.codec.num_levels, self._header_bytes[shard]
         offset, nbytes, num_frames = column["offset"], column["nbytes"].astype(np.int64), column["num_frames"].astype(np.int64)
-        inside = (offset >= 0) & (offset % BLOCK == 0) & (offset + nbytes <= record.shard_bytes)
-        return inside & (num_frames > 0) & (column["num_levels"] == num_levels) & (nbytes == NPY_HEADER_BYTES + 2 * num_levels * num_frames)
+        inside = (offset >= 0) & (offset % self._alignment[shard] == 0) & (offset + nbytes <= self._parts.shard_bytes[shard])
+        return inside & (num_frames > 0) & (column["num_levels"] == num_levels) & (nbytes == header_bytes + 2 * num_levels * num_frames)
 
-    def _phones(self, table: pa.Table, record: CommitRecord) -> NDArray[np.integer]:
-        phones = pc.list_flatten(table["phones"])
-        ids = pc.index_in(phones, value_set=self._symbols)
-        if ids.null_count:
-            at = int(np.flatnonzero(ids.is_null().to_numpy())[0])
+    def _phones(self, table: pa.Table, shard: NDArray[np.integer]) -> NDArray[np.integer]:
+        phones = _encoded(pc.list_flatten(table["phones"]))
+        found = []
+        for chunk in phones.chunks:
+            ids = pc.index_in(chunk.dictionary, value_set=self._symbols)
+            numbers = _smallest(pc.fill_null(ids, len(self._symbols)).to_numpy(zero_copy_only=False), len(self._symbols) + 1)
+            found.append(numbers[chunk.indices.to_numpy(zero_copy_only=False)] if len(numbers) else numbers)
+        joined = np.concatenate(found) if found else np.zeros(0, dtype=np.min_scalar_type(len(self._symbols)))
+        if (unknown := np.flatnonzero(joined == len(self._symbols))).size:
+            at = int(unknown[0])
             row = int(np.searchsorted(np.cumsum(table["num_phones"].to_numpy()), at, side="right"))
             raise InputError(
                 ReasonCode.UNKNOWN_PHONE,
-                f"{index_path(self._folder, record.part)}: {table['utt_id'][row].as_py()} has the phone {phones[at].as_py()!r}, "
+                f"{self._index(shard[row])}: {table['utt_id'][row].as_py()} has the phone {phones[at].as_py()!r}, "
                 f"which is not among the {len(self._symbols)} of this data set's vocabulary.",
             )
-        return _smallest(ids.to_numpy(), len(self._symbols))
+        return joined
 
     def finish(self) -> tuple[Rows, Names]:
-        joined = {name: np.concatenate([part[name] for part in self._parts]) if self._parts else np.zeros(0, dtype=np.int64) for name in _PART_COLUMNS}
-        coded = {name: pa.chunked_array(parts, pa.string()).combine_chunks().dictionary_encode() for name, parts in self._names.items()}
+        joined = {name: np.concatenate([part[name] for part in self._columns]) if self._columns else np.zeros(0, dtype=np.int64) for name in _PART_COLUMNS}
+        coded = {name: _joined(parts) for name, parts in self._names.items()}
         numbers = {name: array.indices.to_numpy(zero_copy_only=False) for name, array in coded.items()}
         people = _people(numbers["group"], numbers["speaker"], len(coded["speaker"].dictionary))
         names = {name: array.dictionary for name, array in coded.items()}
@@ -163,6 +149,21 @@ class IndexReader:
             **{name: _smallest(array) for name, array in {**joined, **numbers, "phone_starts": starts}.items() if name != "phones"}, phones=joined["phones"]
         )
         return rows, Names(**{f"{name}s": tuple(array.to_pylist()) for name, array in names.items()})
+
+
+def _encoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The column as a dictionary, which a reader may have made it already."""
+    return column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+
+
+def _joined(chunks: list[pa.Array]) -> pa.DictionaryArray:
+    """All chunks as one array; its dictionary holds what occurs, in the order of first appearance."""
+    if not chunks:
+        return pa.array([], pa.string()).dictionary_encode()
+    whole = pa.chunked_array(chunks).unify_dictionaries().combine_chunks()
+    whole = whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
+    used = whole.indices.dictionary_encode()
+    return pa.DictionaryArray.from_arrays(used.indices, whole.dictionary.take(used.dictionary))
 
 
 def _people(group: NDArray[np.integer], speaker: NDArray[np.integer], num_names: int) -> pa.DictionaryArray:

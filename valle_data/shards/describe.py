@@ -55,7 +55,7 @@ def describe(coded: CodedUtterance) -> dict[str, Any]:
 
 
 def codes_crc32(codes: NDArray[np.uint16]) -> int:
-    return zlib.crc32(np.ascontiguousarray(codes, dtype="<u2"))
+    return zlib.crc32(np.ascontiguousarray(codes, dtype="<u2").data)
 
 
 def text_of(description: Mapping[str, Any]) -> bytes:

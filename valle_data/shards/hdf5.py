@@ -53,7 +53,7 @@ class Hdf5Shard(ShardFormat):
             "ids": np.array([sample.id.encode() for sample in samples], dtype="S"),
         }
         data, first = _write(arrays, num_levels)
-        members = [Member(first + 2 * num_levels * int(start), codes.nbytes, zlib.crc32(codes)) for start, codes in zip(offsets, flat, strict=False)]
+        members = [Member(first + 2 * num_levels * int(start), codes.nbytes, zlib.crc32(codes.data)) for start, codes in zip(offsets, flat, strict=False)]
         return EncodedShard(data, tuple(members))
 
     def codes(self, member: bytes | memoryview, num_levels: int) -> NDArray[np.uint16]:

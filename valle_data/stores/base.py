@@ -52,8 +52,8 @@ class Store(ABC):
         """Remove a file that nobody misses; one that stays is no error."""
 
     @abstractmethod
-    def entries(self, folder: Path) -> list[Entry]:
-        """The files directly in `folder`, by name; empty where there is none."""
+    def entries(self, folder: Path, ending: str = "") -> list[Entry]:
+        """The files directly in `folder` whose name ends with `ending`, by name; empty where there is none."""
 
     @abstractmethod
     def make_folder(self, folder: Path) -> None: ...

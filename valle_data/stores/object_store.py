@@ -121,13 +121,13 @@ class ObjectStore(Store):
 
         return _tried("look at", path, look)
 
-    def entries(self, folder: Path) -> list[Entry]:
+    def entries(self, folder: Path, ending: str = "") -> list[Entry]:
         def listed() -> list[Entry]:
             try:
                 found = self._files.ls(_key(folder), detail=True)
             except FileNotFoundError:
                 return []
-            return [entry for item in found if (entry := _entry(item)) is not None and entry.name]
+            return [entry for item in found if (entry := _entry(item)) is not None and entry.name and entry.name.endswith(ending)]
 
         return sorted(_tried("list", folder, listed), key=lambda entry: entry.name)
 
@@ -157,7 +157,7 @@ def _key(path: Path) -> str:
 def _entry(info: dict[str, Any]) -> Entry | None:
     if info["type"] != "file":
         return None
-    modified = info.get("LastModified") or info.get("mtime") or info.get("created")
+    modified: Any = info.get("LastModified") or info.get("mtime") or info.get("created")
     stamp = modified.timestamp() if hasattr(modified, "timestamp") else float(modified or 0)
     return Entry(info["name"].rpartition("/")[2], int(info["size"] or 0), round(stamp * 1e9), str(info.get("ETag") or info.get("etag") or ""))
 
