@@ -119,7 +119,7 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ReasonCode.TEXT_UNSPEAKABLE: Explanation("The phonemizer found nothing to say in the transcript.", "Check the text and its language."),
     ReasonCode.TEXT_WRONG_LANGUAGE: Explanation(
         "The transcript has letters of a script that its language is not written in, such as Cyrillic in German.",
-        "Name the language of the text in the corpus, or turn on the stage `language` with `replace: true`.",
+        "Name the language of the text in the corpus, or leave it out there and turn on the stage `language`.",
     ),
     ReasonCode.UNKNOWN_LANGUAGE: Explanation(
         "The phonemizer has no such language.", "Use a BCP 47 tag such as en-us or de; `valle doctor` lists what is installed."
