@@ -86,7 +86,7 @@ def test_a_fault_of_the_machine_is_no_fault_of_the_utterance() -> None:
 def test_decode_resamples_and_scores(tmp_path: Path, tools: Tools) -> None:
     soundfile.write(tmp_path / "a.wav", tone(1.0, 16000), 16000)
     (tmp_path / "b.wav").write_bytes(b"<html>")
-    result = DecodeStage(AudioLimits(), tools).run([on_disk("a", tmp_path / "a.wav"), on_disk("b", tmp_path / "b.wav")])
+    result = DecodeStage(DecodeStage.Config(), tools).run([on_disk("a", tmp_path / "a.wav"), on_disk("b", tmp_path / "b.wav")])
     assert [(r.utterance, r.reason) for r in result.rejected] == [("b", ReasonCode.NOT_AUDIO)]
     kept = result.kept[0]
     assert len(kept.heard().at(RATE)) == RATE and kept.duration_s == 1.0
@@ -104,7 +104,7 @@ def test_a_planned_recording_that_is_gone_or_another_stops_the_run(reason: Reaso
     if reason is ReasonCode.SOURCE_CHANGED:
         soundfile.write(tmp_path / "a.wav", tone(0.5), RATE)
     with pytest.raises(InputError, match=words) as caught:
-        DecodeStage(AudioLimits(), tools).run([planned])
+        DecodeStage(DecodeStage.Config(), tools).run([planned])
     assert caught.value.reason is reason
 
 
@@ -112,7 +112,7 @@ def test_a_recording_of_many_stretches_is_read_once_for_its_digest(tmp_path: Pat
     soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
     works, read = [on_disk(name, tmp_path / "a.wav") for name in "abc"], []
     monkeypatch.setattr(decode, "file_digest", lambda path: read.append(path) or file_digest(path))
-    assert len(DecodeStage(AudioLimits(), tools).run(works).kept) == 3 and len(read) == 1
+    assert len(DecodeStage(DecodeStage.Config(), tools).run(works).kept) == 3 and len(read) == 1
 
 
 def test_a_wav_of_chunks_without_end_is_refused_before_it_is_walked(tmp_path: Path) -> None:

@@ -7,7 +7,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from valle_data.audio import AudioLimits, read_sound
+from valle_data.audio import AudioLimits
+from valle_data.config import speed
+from valle_data.decoder_process import DecoderProcess
 from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.index import printable
 from valle_data.source import file_digest
@@ -31,23 +33,33 @@ class DecodeStage(Stage):
             ReasonCode.NON_FINITE_AUDIO,
             ReasonCode.TOO_LONG,
             ReasonCode.TOO_SHORT,
+            ReasonCode.DECODER_CRASHED,
+            ReasonCode.DECODER_TIMEOUT,
         }
     )
 
     columns = {"rms_dbfs": "float", "peak_dbfs": "float"}
-    Config = AudioLimits
 
-    def __init__(self, config: AudioLimits, tools: Tools) -> None:
-        self.limits = config
+    class Config(AudioLimits):
+        """`time_limit_s`: a decoder that takes longer over a recording, plus a tenth of its length, is stopped."""
+
+        time_limit_s: float = speed(30.0, gt=0)
+
+    def __init__(self, config: "DecodeStage.Config", tools: Tools) -> None:
+        self.config = config
+        self.report = tools.report
+        self.decoder = DecoderProcess(config)
 
     def process(self, works: Sequence[Work]) -> list[Outcome]:
         digest = cache(file_digest)  # many stretches may lie in one file
         return [self._decode(work, digest) for work in works]
 
     def _decode(self, work: Work, digest: Callable[[str], str]) -> Outcome:
+        self.report([work])
+        audio = work.planned.utterance.audio
         try:
-            _check_source(work.planned.utterance.audio.path, work.planned.source_digest, digest)
-            sound = read_sound(work.planned.utterance.audio, self.limits)
+            _check_source(audio.path, work.planned.source_digest, digest)
+            sound = self.decoder.read(audio, self.config.time_limit_s + work.planned.duration_s / 10)
         except InputError as error:
             return error
         return replace(work, sound=sound, duration_s=sound.duration_s).scored(**levels(sound.samples))
