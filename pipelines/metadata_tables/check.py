@@ -21,7 +21,7 @@ from valle_data.shards.check import NO_PART, check_dataset
 from valle_data.shards.commit import CommitRecord, load_record
 from valle_data.shards.index import decode_table, index_schema
 from valle_data.shards.manifest import NAME, DatasetManifest
-from valle_data.shards.tar import decode_codes
+from valle_data.shards.record import shard_format
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ def _code_problems(dataset: Path, manifest: DatasetManifest, record: CommitRecor
     path = dataset / "shards" / record.shard
     if not table.schema.equals(index_schema(manifest.columns)) or not path.is_file():
         return []
-    data, problems = memoryview(files.read(path)), []
+    data, problems, shards = memoryview(files.read(path)), [], shard_format(record)
     for row in table.select(["utt_id", "offset", "nbytes", "crc32", "num_frames"]).to_pylist():
         member = data[row["offset"] : row["offset"] + row["nbytes"]]
         if zlib.crc32(member) != row["crc32"]:
             continue
         try:
-            codes = decode_codes(member)
+            codes = shards.codes(member, manifest.codec.num_levels)
         except InputError as error:
             problems.append(Problem(error.reason, record.part, str(path), row["utt_id"], error.args[0]))
             continue

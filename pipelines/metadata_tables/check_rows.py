@@ -19,7 +19,7 @@ from valle_data.shards.base import SAFE_ID, Problem
 from valle_data.shards.commit import CommitRecord
 from valle_data.shards.index import CORE, index_schema
 from valle_data.shards.manifest import DatasetManifest
-from valle_data.shards.tar import BLOCK, NPY_HEADER_BYTES
+from valle_data.shards.record import shard_format
 
 MOST_ROWS_NAMED = 10
 
@@ -82,15 +82,15 @@ def _numbers(table: pa.Table, column: str) -> NDArray[Any]:
 
 
 def _value_rules(manifest: DatasetManifest, record: CommitRecord) -> list[_Rule]:
-    codec = manifest.codec
+    codec, shards = manifest.codec, shard_format(record)
     symbols = pa.array(manifest.vocabulary.symbols, pa.string())
 
     def code_bytes(table: pa.Table) -> NDArray[np.int64]:
-        return NPY_HEADER_BYTES + 2 * codec.num_levels * _numbers(table, "num_frames").astype(np.int64)
+        return shards.header_bytes + 2 * codec.num_levels * _numbers(table, "num_frames").astype(np.int64)
 
     def outside(table: pa.Table) -> NDArray[np.bool_]:
         offset = _numbers(table, "offset")
-        return (offset < 0) | (offset % BLOCK != 0) | (offset + _numbers(table, "nbytes") > record.shard_bytes)
+        return (offset < 0) | (offset % shards.alignment != 0) | (offset + _numbers(table, "nbytes") > record.shard_bytes)
 
     return [
         _Rule("utt_id", "1 to 90 of a-z A-Z 0-9 _ -", _unsafe_ids),
@@ -99,7 +99,7 @@ def _value_rules(manifest: DatasetManifest, record: CommitRecord) -> list[_Rule]
         _Rule("shard", record.shard, lambda t: pc.not_equal(t["shard"], record.shard).to_numpy()),
         _Rule("num_frames", "at least 1", lambda t: _numbers(t, "num_frames") < 1),
         _Rule("num_levels", f"{codec.num_levels}, the levels of {codec.name}", lambda t: _numbers(t, "num_levels") != codec.num_levels),
-        _Rule("offset", f"a multiple of {BLOCK} inside the {record.shard_bytes} bytes of {record.shard}", outside),
+        _Rule("offset", f"a multiple of {shards.alignment} inside the {record.shard_bytes} bytes of {record.shard}", outside),
         _Rule("nbytes", "the size of num_levels x num_frames codes", lambda t: _numbers(t, "nbytes") != code_bytes(t)),
         _Rule("duration_s", "a finite number above 0", lambda t: _not_positive(_numbers(t, "duration_s"))),
         _Rule("num_frames", f"duration_s at {codec.frame_rate_hz:g} frames/s, within 2 frames", lambda t: _frames_differ(t, codec.frame_rate_hz)),

@@ -1,14 +1,18 @@
 """A whole data set held against its manifest and commit records."""
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from valle_data.errors import InputError, ReasonCode
 from valle_data.files import TEMPORARY
-from valle_data.shards.base import SHARD_NAME, Problem, quarantine_path
+from valle_data.shards.base import Problem, index_path, quarantine_path, record_path, side_path
 from valle_data.shards.commit import CommitRecord, check_part, load_record, read_part_index
 from valle_data.shards.manifest import DatasetManifest
 
 NO_PART = -1
+PART_OF_NAME = re.compile(r"part-(\d{6})\.")
+PART_FOLDERS = ("shards", "quarantine", "vectors")
 
 
 def check_dataset(dataset: Path) -> list[Problem]:
@@ -32,24 +36,43 @@ def check_dataset(dataset: Path) -> list[Problem]:
                 "it comes from another data set. Remove it and run `valle prepare` again."
             )
             problems.append(Problem(ReasonCode.FOREIGN_SHARD, record.part, record.shard, None, message))
-    return problems + _strangers(dataset, {record.part for record in records}) + _twice(dataset, records)
+    return problems + _strangers(dataset, records) + _twice(dataset, records)
 
 
 def _number(path: Path) -> int:
-    name = SHARD_NAME.fullmatch(path.name)
+    """The part that a file's name says it is of."""
+    name = PART_OF_NAME.match(path.name)
     return int(name.group(1)) if name else NO_PART
 
 
-def _strangers(dataset: Path, parts: set[int]) -> list[Problem]:
+def files_of(dataset: Path, record: CommitRecord) -> list[Path]:
+    """All files that a committed part consists of, its record last."""
+    sides = [side_path(dataset, record.part, side) for side in record.sides]
+    quarantine = [quarantine_path(dataset, record.part)] if record.quarantine_sha256 else []
+    return [dataset / "shards" / record.shard, index_path(dataset, record.part), *sides, *quarantine, record_path(dataset, record.part)]
+
+
+def strangers(dataset: Path, records: Sequence[CommitRecord]) -> list[Path]:
+    """Files in the folders of a data set that belong to no committed part. Commit records themselves and temporary files are not among them."""
+    known = {path for record in records for path in files_of(dataset, record)}
+    found = [path for name in PART_FOLDERS for path in (dataset / name).glob("*")]
+    return sorted(
+        path for path in found if path not in known and not path.name.startswith(TEMPORARY) and not (path.parent.name == "shards" and path.suffix == ".json")
+    )
+
+
+def _strangers(dataset: Path, records: Sequence[CommitRecord]) -> list[Problem]:
     """Files that belong to no commit record; those of a running or interrupted prepare are among them."""
-    problems = []
-    for path in sorted([*(dataset / "shards").iterdir(), *(dataset / "quarantine").glob("*")]):
-        number = _number(path)
-        known = number in parts and (path.suffix in (".json", ".parquet", ".tar") if path.parent.name == "shards" else path == quarantine_path(dataset, number))
-        if not known and path.suffix != ".json" and not path.name.startswith(TEMPORARY):
-            message = f"{path} belongs to no committed part. Readers ignore it; move it away, or run `valle prepare` again if that was interrupted."
-            problems.append(Problem(ReasonCode.FOREIGN_SHARD, number, str(path), None, message))
-    return problems
+    return [
+        Problem(
+            ReasonCode.FOREIGN_SHARD,
+            _number(path),
+            str(path),
+            None,
+            f"{path} belongs to no committed part. Readers ignore it; `valle repair` moves it away, or run `valle prepare` again if that was interrupted.",
+        )
+        for path in strangers(dataset, records)
+    ]
 
 
 def _twice(dataset: Path, records: list[CommitRecord]) -> list[Problem]:
@@ -58,7 +81,7 @@ def _twice(dataset: Path, records: list[CommitRecord]) -> list[Problem]:
     problems = []
     for record in records:
         try:
-            utterances = read_part_index(dataset, record)["utt_id"].to_pylist()
+            utterances = read_part_index(dataset, record, ["utt_id"])["utt_id"].to_pylist()
         except InputError:
             continue  # check_part has reported it
         for utterance in utterances:

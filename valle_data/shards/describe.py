@@ -19,6 +19,7 @@ from valle_data.shards.base import Sample, check_id
 from valle_data.shards.index import printable
 
 FIRST_BYTES = b'{"channel": '
+USUAL_BYTES, LONGEST_BYTES = 1 << 16, 1 << 22
 
 
 def sample_of(coded: CodedUtterance) -> Sample:
@@ -96,10 +97,15 @@ class Description:
         return Sample(self.id, np.frombuffer(codes, dtype="<u2").reshape(self.shape), text_of(self.values))
 
 
-def find_description(data: bytes | memoryview) -> Description | None:
+def find_description(data: memoryview) -> Description | None:
     """The description that `data` begins with, None where there is none or its checksum differs."""
+    return _find(data[:USUAL_BYTES]) or (_find(data[:LONGEST_BYTES]) if len(data) > USUAL_BYTES else None)
+
+
+def _find(data: memoryview) -> Description | None:
     try:
-        values, length = json.JSONDecoder().raw_decode(bytes(data).partition(b"\0")[0].decode("ascii"))
+        # Whatever follows the description may be no text at all; Latin-1 reads any byte.
+        values, length = json.JSONDecoder().raw_decode(bytes(data).decode("latin-1"))
         checksum = values.pop("checksum")
         found = Description(values, length)
         check_id(found.id)
@@ -111,7 +117,7 @@ def find_description(data: bytes | memoryview) -> Description | None:
 
 def parse(text: bytes, where: str) -> Description:
     """The description that `text` is; InputError `corrupt_shard` when it is damaged. `where` names it in the message."""
-    found = find_description(text)
+    found = find_description(memoryview(text))
     if found is None or found.nbytes != len(text):
         raise InputError(ReasonCode.CORRUPT_SHARD, f"{where}: the description does not match its checksum; it begins with {text[:60]!r}.")
     return found

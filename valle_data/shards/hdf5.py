@@ -74,18 +74,20 @@ class Hdf5Shard(ShardFormat):
 
     def salvage(self, data: bytes) -> list[Sample]:
         """The structures of the file are not asked: descriptions are found by how they begin, codes by their checksums, in the same order."""
-        view, samples, end, has_missed = memoryview(data), {}, 0, False
-        expected = None
-        for text in _descriptions(data):
-            if expected is None or not text.fits(view[expected : expected + text.code_bytes]):
-                if expected is not None and not has_missed:
-                    has_missed, expected = True, expected + text.code_bytes  # its codes are damaged; the next ones may well lie where they should
+        view, samples, place = memoryview(data), {}, 0
+        texts = _descriptions(data)
+        for text, following in itertools.zip_longest(texts, texts[1:]):
+            if not _lies_at(view, text, place):
+                if following is not None and samples and _lies_at(view, following, place + text.code_bytes):
+                    place += text.code_bytes  # only the codes between are damaged
                     continue
-                expected = _search(view, text, end)
-            has_missed = False
-            if expected is not None:
-                samples[text.id] = text.sample(view[expected : expected + text.code_bytes])
-                end = expected = expected + text.code_bytes
+                # Descriptions of what lay here are damaged, or nothing was found yet.
+                found = _search(view, text, place)
+                if found is None:
+                    continue
+                place = found
+            samples[text.id] = text.sample(view[place : place + text.code_bytes])
+            place += text.code_bytes
         return [samples[utterance] for utterance in sorted(samples)]
 
 
@@ -161,15 +163,17 @@ def _samples(arrays: dict[str, NDArray[Any]], num_levels: int, path: Path) -> li
 def _descriptions(data: bytes) -> list[Description]:
     found, place = [], data.find(FIRST_BYTES)
     while place >= 0:
-        text = find_description(memoryview(data)[place : place + (1 << 22)])
+        text = find_description(memoryview(data)[place:])
         found += [text] if text else []
         place = data.find(FIRST_BYTES, place + (text.nbytes if text else 1))
     return found
 
 
+def _lies_at(view: memoryview, text: Description, place: int) -> bool:
+    return text.fits(view[place : place + text.code_bytes])
+
+
 def _search(view: memoryview, text: Description, start: int) -> int | None:
     """Where the codes of `text` lie, from `start` on."""
-    levels = 2 * text.values["num_levels"]
-    step = levels if start else _ALIGNMENT
-    places = range(start, len(view) - text.code_bytes + 1, step)
-    return next((place for place in places if text.fits(view[place : place + text.code_bytes])), None)
+    step = 2 * text.values["num_levels"] if start else _ALIGNMENT
+    return next((place for place in range(start, len(view) - text.code_bytes + 1, step) if _lies_at(view, text, place)), None)

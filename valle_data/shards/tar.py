@@ -23,7 +23,6 @@ from valle_data.shards.describe import FIRST_BYTES, find_description
 BLOCK = tarfile.BLOCKSIZE
 CODES, TEXT = ".codes.npy", ".json"
 NPY_HEADER_BYTES = 128
-LONGEST_TEXT = 1 << 22
 _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 _NPY_SHAPE = re.compile(rb"\((\d{1,9}), (\d{1,9})\)")
 
@@ -91,7 +90,7 @@ class TarShard(ShardFormat):
         """Headers are not needed: a description begins a block, and its codes end before the header in front of it."""
         view, samples = memoryview(data), {}
         for block in range(BLOCK, len(data), BLOCK):
-            if data[block : block + len(FIRST_BYTES)] != FIRST_BYTES or (text := find_description(view[block : block + LONGEST_TEXT])) is None:
+            if data[block : block + len(FIRST_BYTES)] != FIRST_BYTES or (text := find_description(view[block:])) is None:
                 continue
             start = block - BLOCK - (text.code_bytes + NPY_HEADER_BYTES + -(text.code_bytes + NPY_HEADER_BYTES) % BLOCK) + NPY_HEADER_BYTES
             codes = view[max(start, 0) : max(start, 0) + text.code_bytes]
