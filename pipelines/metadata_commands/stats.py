@@ -74,7 +74,7 @@ def _by(console: Console, statistics: Statistics, column: str, most: int) -> Non
     found = found.sort_by([("hours", "descending"), *((key, "ascending") for key in keys)])
     rest = found.num_rows - min(most, found.num_rows)
     title = f"By {column}" + (f" ({found.num_rows:,}; {rest:,} more are not shown, --most raises it)" if rest else f" ({found.num_rows:,})")
-    names: dict[str, str] = {name: BRIEF.get(name, name) for name in found.column_names if console.as_json or name in BRIEF or name in keys}
+    names = {name: BRIEF.get(name, str(name)) for name in map(str, found.column_names) if console.as_json or name in BRIEF or name in keys}
     rows = [tuple(_figure(row[name]) for name in names) for row in found.slice(0, most).to_pylist()]
     console.table(title, list(names) if console.as_json else list(names.values()), rows)
 

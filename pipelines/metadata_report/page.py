@@ -1,5 +1,6 @@
-"""The page: what is in a data set, at a glance and by ear."""
+"""The pages of the report: what is in a data set, at a glance and by ear."""
 
+import itertools
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,69 +8,79 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pipelines.metadata_report import extremes, speakers
 from pipelines.metadata_report.charts import histogram_figure
-from pipelines.metadata_report.html import Markup, amount_of_time, number, style, table, tag, text
-from pipelines.metadata_report.samples import Player, Sample, SampleSet, remove_stale, write_samples
-from pipelines.metadata_tables.statistics import Statistics
+from pipelines.metadata_report.choose import choose_extremes, choose_rows
+from pipelines.metadata_report.html import Markup, amount_of_time, number, table, tag, text
+from pipelines.metadata_report.samples import RECORDING, ROUND_TRIP, Sample, Sounds, fetch, load_codec
+from pipelines.metadata_report.shell import INDEX, document
+from pipelines.metadata_report.utterances import card
+from pipelines.metadata_tables.statistics import Statistics, scores
 from valle_data import files
 from valle_data.errors import EXPLANATIONS, ReasonCode
-from valle_data.shards.commit import CommitRecord
+from valle_data.shards.record import CommitRecord
 
-PAGE = "index.html"
 MOST_SPEAKERS = 300
 RARE = 10
-# Nothing in the page may run or be fetched, whatever a transcript holds: sounds beside it and the style within it are all.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; media-src 'self' file:; base-uri 'none'; form-action 'none'"
 SECTIONS = ("Histograms", "Listen", "Speakers", "Groups and languages", "Phones", "Quarantine")
 
 
 @dataclass(frozen=True)
 class Report:
-    """A written report; `codec_problem` as in `SampleSet`."""
+    """A written report; `codec_problem` says why no round trip can be heard, empty where it can."""
 
     page: Path
     codec_problem: str
 
 
 def write_report(dataset: Path, records: Sequence[CommitRecord], statistics: Statistics, where: str | None = None) -> Report:
-    """Write `metadata/report/`. The page is replaced after its sounds, so an old one stays whole until then."""
-    report = dataset / "metadata" / "report"
+    """Write `metadata/report/`. The index is replaced after all that it links, so an old one stays whole until then."""
+    report, rows = dataset / "metadata" / "report", statistics.rows
     files.make_folder(report)
-    heard = write_samples(dataset, report, statistics.manifest, records, statistics.gathered.rows, statistics.rule.seed)
-    files.write_atomically(report / PAGE, render(dataset.resolve().name, statistics, heard).encode("utf-8"))
-    remove_stale(report, heard.samples)
-    return Report(report / PAGE, heard.codec_problem)
+    chosen = choose_rows(rows, statistics.rule.seed)
+    ends = choose_extremes(scores(rows, statistics.manifest))
+    listing = speakers.plan(statistics)
+    wanted = [*chosen, *(row for end in ends for row in (*end.lowest, *end.highest)), *listing.rows]
+    details = fetch(dataset, records, rows, wanted)
+    codec, problem = load_codec(statistics.manifest) if chosen else (None, "")
+    sounds = Sounds(dataset, report, statistics.manifest, records, codec)
+    heard = [sounds.sample(details[row], (RECORDING, ROUND_TRIP)) for row in chosen]
+    heard.sort(key=lambda sample: (sample.group, sample.speaker, sample.utterance))
+    name = dataset.resolve().name
+    written = set()
+    for file, page in itertools.chain(
+        extremes.pages(name, ends, statistics, lambda row: sounds.sample(details[row])),
+        speakers.pages(name, listing, statistics, lambda row, heard: sounds.sample(details[row], (RECORDING,) if heard else ())),
+        [(INDEX, render(name, statistics, heard, problem, listing, where))],
+    ):
+        files.write_atomically(report / file, page)
+        written.add(file)
+    sounds.remove_stale()
+    for path in report.glob("*.html"):
+        if path.name not in written:
+            files.discard(path)
+    return Report(report / INDEX, problem)
 
 
-def render(name: str, statistics: Statistics, heard: SampleSet) -> str:
-    """The whole page."""
+def render(name: str, statistics: Statistics, heard: Sequence[Sample], problem: str, listing: speakers.Listing, where: str | None) -> bytes:
+    """The index."""
     bodies = (
-        tag("div", {"class": "figures"}, *(histogram_figure(histogram) for histogram in statistics.histograms)),
-        _listen(heard),
-        _speakers(statistics.speakers),
+        tag("div", None, extremes.link(statistics), tag("div", {"class": "figures"}, *(histogram_figure(histogram) for histogram in statistics.histograms))),
+        _listen(heard, problem),
+        _speakers(statistics.speakers, listing),
         _groups(statistics),
         _phones(statistics),
         _quarantine(statistics),
     )
     sections = [tag("section", {"id": _anchor(title)}, tag("h2", None, title), body) for title, body in zip(SECTIONS, bodies, strict=True)]
-    head = tag(
-        "head",
-        None,
-        tag("meta", {"charset": "utf-8"}),
-        tag("meta", {"http-equiv": "Content-Security-Policy", "content": POLICY}),
-        tag("meta", {"name": "viewport", "content": "width=device-width, initial-scale=1"}),
-        tag("title", None, f"{name} - data set report"),
-        style((Path(__file__).parent / "style.css").read_text(encoding="utf-8")),
-    )
-    body = tag("body", None, tag("main", None, _header(name, statistics), *sections))
-    return f"<!DOCTYPE html>\n{tag('html', {'lang': 'en'}, head, body)}\n"
+    return document(f"{name} - data set report", _header(name, statistics, where), *sections)
 
 
 def _anchor(title: str) -> str:
     return title.split()[0].lower()
 
 
-def _header(name: str, statistics: Statistics) -> Markup:
+def _header(name: str, statistics: Statistics, where: str | None) -> Markup:
     manifest, totals = statistics.manifest, statistics.totals
     rule = statistics.rule
     tiles = [
@@ -89,74 +100,61 @@ def _header(name: str, statistics: Statistics) -> Markup:
         tag("h1", None, name),
         tag("p", {"class": "quiet"}, f"Codec {manifest.codec}. Phonemizer {manifest.phonemizer}. Configuration {manifest.config_hash[:12]}."),
         tag("p", {"class": "quiet"}, f"Split {rule.describe()}."),
+        tag("p", {"class": "warn"}, f"Only utterances where {where}.") if where else None,
         tag("nav", None, *(tag("a", {"href": f"#{_anchor(title)}"}, title) for title in SECTIONS)),
         tag("div", {"class": "tiles"}, *(tag("div", {"class": "tile"}, tag("b", None, value), tag("span", None, label)) for label, value in tiles)),
     )
 
 
-def _listen(heard: SampleSet) -> Markup:
-    if not heard.samples:
+def _listen(heard: Sequence[Sample], problem: str) -> Markup:
+    if not heard:
         return tag("p", {"class": "quiet"}, "No utterances.")
-    problem = tag("p", {"class": "warn"}, f"No codec round trip. {heard.codec_problem}") if heard.codec_problem else None
-    return tag("div", None, problem, tag("div", {"class": "samples"}, *(_sample(sample) for sample in heard.samples)))
-
-
-def _sample(sample: Sample) -> Markup:
-    where = f"{sample.speaker} · {sample.group} · {sample.language} · {sample.duration_s:.1f} s"
-    return tag(
-        "div",
-        {"class": "sample"},
-        tag("h3", None, where),
-        tag("p", {"dir": "auto"}, sample.text.strip()),
-        tag("p", {"class": "phones"}, "".join(sample.phones)),
-        tag("p", {"class": "quiet"}, tag("code", None, sample.utterance)),
-        tag("div", {"class": "players"}, _player("recording", sample.original), _player("codec round trip", sample.round_trip)),
-    )
-
-
-def _player(label: str, player: Player) -> Markup:
-    if player.address is None:
-        return tag("div", None, tag("span", {"class": "quiet"}, label), tag("p", {"class": "warn"}, player.problem or "Not there."))
-    sound = tag("audio", {"controls": "controls", "preload": "metadata", "src": player.address, "aria-label": label}, "")
-    return tag("div", None, tag("span", {"class": "quiet"}, label), sound)
+    warning = tag("p", {"class": "warn"}, f"No codec round trip. {problem}") if problem else None
+    return tag("div", None, warning, tag("div", {"class": "samples"}, *(card(sample) for sample in heard)))
 
 
 STATISTICS_COLUMNS = {
     "utterances": "num_utterances",
     "validation": "num_validation",
+    "test": "num_test",
     "speech": "hours",
     "mean s": "mean_duration_s",
     "min s": "min_duration_s",
     "max s": "max_duration_s",
     "phones/s": "phones_per_s",
 }
+TEXTS = ("speaker", "group", "language", "corpus")
 
 
-def _statistics_table(found: pa.Table, keys: dict[str, str]) -> Markup:
-    """`keys` and STATISTICS_COLUMNS of `found` as a table; `keys`: heading -> column."""
-    columns = keys | STATISTICS_COLUMNS
-    kinds = {heading: "n" if column not in ("speaker", "group", "language") else "" for heading, column in columns.items()}
-    return table(kinds, ([_cell(column, row[column]) for column in columns.values()] for row in found.to_pylist()))
+def _statistics_table(found: pa.Table, keys: dict[str, str], links: Sequence[str] = ()) -> Markup:
+    """`keys` and STATISTICS_COLUMNS of `found` as a table; `keys`: heading -> column. The first column of row i leads to `links[i]`, where there is one."""
+    columns = keys | {heading: column for heading, column in STATISTICS_COLUMNS.items() if column != "num_test" or any(found["num_test"].to_pylist())}
+    kinds = {heading: "" if column in TEXTS else "n" for heading, column in columns.items()}
+    rows = [[_cell(column, row[column]) for column in columns.values()] for row in found.to_pylist()]
+    for cells, link in zip(rows, links, strict=False):
+        cells[0] = tag("a", {"href": link}, cells[0] if cells[0] != "" else "(no name)")
+    return table(kinds, rows)
 
 
-def _cell(column: str, value: str | int | float) -> str | int | float:
+def _cell(column: str, value: str | int | float) -> Markup | str | int | float:
     return amount_of_time(value) if column == "hours" and not isinstance(value, str) else value
 
 
-def _speakers(speakers: pa.Table) -> Markup:
-    shown = speakers.sort_by([("hours", "descending"), ("group", "ascending"), ("speaker", "ascending")]).slice(0, MOST_SPEAKERS)
-    rest = speakers.num_rows - shown.num_rows
-    note = f"The {MOST_SPEAKERS} with most hours; {rest:,} more are in metadata/speakers.parquet." if rest else None
-    single = sum(count == 1 for count in speakers["num_utterances"].to_pylist())
+def _speakers(found: pa.Table, listing: speakers.Listing) -> Markup:
+    shown = listing.speakers.slice(0, MOST_SPEAKERS)
+    rest = found.num_rows - shown.num_rows
+    note = f"The {MOST_SPEAKERS} with most hours; {rest:,} more are on the pages of speakers and in metadata/speakers.parquet." if rest else None
+    single = sum(count == 1 for count in found["num_utterances"].to_pylist())
     alone = f"{single:,} with a single utterance: there is no other to prompt with." if single else None
     notes = [tag("p", {"class": "quiet"}, sentence) for sentence in (note, alone) if sentence]
-    return tag("div", None, *notes, _statistics_table(shown, {"speaker": "speaker", "group": "group"}))
+    links = [listing.address(place) for place in range(shown.num_rows)]
+    return tag("div", None, *notes, _statistics_table(shown, {"speaker": "speaker", "group": "group"}, links))
 
 
 def _groups(statistics: Statistics) -> Markup:
     groups = statistics.groups.slice(0, MOST_SPEAKERS)
-    by_language = _statistics_table(statistics.languages, {"language": "language", "speakers": "num_speakers"})
-    return tag("div", None, _statistics_table(groups, {"group": "group", "speakers": "num_speakers"}), by_language)
+    tables = ((groups, "group"), (statistics.languages, "language"), (statistics.corpora, "corpus"))
+    return tag("div", None, *(_statistics_table(found, {column: column, "speakers": "num_speakers"}) for found, column in tables))
 
 
 def _phones(statistics: Statistics) -> Markup:

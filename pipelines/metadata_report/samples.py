@@ -1,11 +1,12 @@
-"""Utterances to listen to: the recording beside what the codec makes of it, as short FLAC files next to the page."""
+"""Utterances to read and listen to: what the index says of them, the recording, and what the codec makes of it, as short FLAC files next to the page."""
 
 # pyarrow makes its compute functions when it is imported, where pyright cannot see them.
 # pyright: reportAttributeAccessIssue=false
 
 import io
 import os
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,24 +15,26 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import soundfile
-import xxhash
 from numpy.typing import NDArray
 
 from valle_data import files
 from valle_data.audio import AudioLimits, probe, read_audio
 from valle_data.codecs import CODECS
 from valle_data.codecs.base import Codec
-from valle_data.errors import EnvironmentProblem, InputError, UsageError
+from valle_data.errors import EnvironmentProblem, InputError, ReasonCode, UsageError
 from valle_data.records import AudioRef
-from valle_data.shards.commit import CommitRecord, read_part_index
+from valle_data.shards.commit import read_part_index
 from valle_data.shards.manifest import DatasetManifest
-from valle_data.shards.tar import decode_codes, read_member
+from valle_data.shards.record import CommitRecord, shard_format
+from valle_data.source import file_digest
 
 AUDIO = "audio"
-NUM_SAMPLES = 12
-SHORTEST_S, LONGEST_S = 1.0, 15.0
 MAX_SAMPLE_RATE_HZ = 48_000
 AT_THE_END_S = 0.001
+COLUMNS = (
+    "utt_id part offset nbytes crc32 num_levels source_uri source_digest start_s end_s duration_s sample_rate_hz channel language group speaker text phones"
+).split()
+RECORDING, ROUND_TRIP = "recording", "codec round trip"
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Player:
 
 @dataclass(frozen=True)
 class Sample:
-    """An utterance of the report."""
+    """An utterance of the report; `players` have labels."""
 
     utterance: str
     speaker: str
@@ -53,32 +56,7 @@ class Sample:
     text: str
     phones: tuple[str, ...]
     duration_s: float
-    original: Player
-    round_trip: Player
-
-
-@dataclass(frozen=True)
-class SampleSet:
-    """The utterances of a report. `codec_problem` says why no round trip can be heard, empty where it can."""
-
-    samples: tuple[Sample, ...]
-    codec_problem: str
-
-
-def choose_rows(rows: pa.Table, seed: int, num: int = NUM_SAMPLES) -> list[int]:
-    """Row numbers of `num` utterances: as many speakers as there are, then a second of each, and so on; of listenable length where there are such."""
-    duration_s = rows["duration_s"].to_numpy()
-    listenable = np.flatnonzero((duration_s >= SHORTEST_S) & (duration_s <= LONGEST_S))
-    candidates = np.random.default_rng(seed).permutation(listenable if len(listenable) else rows.num_rows)
-    if not len(candidates):
-        return []
-    people = pc.binary_join_element_wise(rows["group"], rows["speaker"], "\0").combine_chunks()
-    speakers = people.dictionary_encode().indices.to_numpy()[candidates]
-    order = np.argsort(speakers, kind="stable")
-    starts = np.searchsorted(speakers[order], speakers[order], side="left")
-    turn = np.empty(len(candidates), dtype=np.int64)
-    turn[order] = np.arange(len(order)) - starts
-    return sorted(candidates[np.argsort(turn, kind="stable")][:num].tolist())
+    players: tuple[tuple[str, Player], ...] = ()
 
 
 def load_codec(manifest: DatasetManifest) -> tuple[Codec | None, str]:
@@ -93,68 +71,94 @@ def load_codec(manifest: DatasetManifest) -> tuple[Codec | None, str]:
     return codec, ""
 
 
-def write_samples(dataset: Path, report: Path, manifest: DatasetManifest, records: Sequence[CommitRecord], rows: pa.Table, seed: int) -> SampleSet:
-    """Write the sounds of a dozen utterances under `report`/audio and say what they are."""
-    files.make_folder(report / AUDIO)
-    chosen = choose_rows(rows, seed)
-    codec, problem = load_codec(manifest) if chosen else (None, "")
+def fetch(dataset: Path, records: Sequence[CommitRecord], rows: pa.Table, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
+    """What the index says (`COLUMNS`) of the rows `numbers` of `rows` (columns `utt_id`, `part`, `speaker`); every part is read once."""
+    wanted = pa.array(sorted(set(numbers)), pa.int64())
+    chosen = rows.select(["utt_id", "part", "speaker"]).take(wanted)
+    found: dict[int, dict[str, Any]] = {}
     by_part = {record.part: record for record in records}
-    samples = []
-    for number in chosen:
-        record = by_part[rows["part"][number].as_py()]
-        table = read_part_index(dataset, record)
-        row = table.filter(pc.equal(table["utt_id"], rows["utt_id"][number].as_py())).to_pylist()[0]
-        samples.append(
-            Sample(
-                utterance=row["utt_id"],
-                speaker=row["speaker"],
-                group=row["group"],
-                language=row["language"],
-                text=row["text"],
-                phones=tuple(row["phones"]),
-                duration_s=row["duration_s"],
-                original=_original(report, row, manifest),
-                round_trip=_round_trip(report, dataset / "shards" / record.shard, row, codec) if codec else Player(None, "Not there: see above."),
-            )
-        )
-    return SampleSet(tuple(sorted(samples, key=lambda sample: (sample.group, sample.speaker, sample.utterance))), problem)
+    for part in pc.unique(chosen["part"]).to_pylist():
+        mask = pc.equal(chosen["part"], part)
+        mine = chosen.filter(mask)
+        table = read_part_index(dataset, by_part[part]).select(COLUMNS)
+        places = pc.index_in(mine["utt_id"].combine_chunks(), value_set=table["utt_id"].combine_chunks())
+        for number, speaker, row in zip(
+            wanted.filter(mask.combine_chunks()).to_pylist(), mine["speaker"].to_pylist(), table.take(places).to_pylist(), strict=True
+        ):
+            found[number] = row | {"speaker": speaker}
+    return found
 
 
-def remove_stale(report: Path, samples: Sequence[Sample]) -> None:
-    """Remove the sounds of an earlier report."""
-    wanted = {report / player.address for sample in samples for player in (sample.original, sample.round_trip) if player.address}
-    for path in (report / AUDIO).glob("*.flac"):
-        if path not in wanted:
-            files.discard(path)
+class Sounds:
+    """Writes sounds under `report`/audio, each once, and remembers which. `codec` None: there are no round trips, and no one asks for them."""
 
+    def __init__(self, dataset: Path, report: Path, manifest: DatasetManifest, records: Sequence[CommitRecord], codec: Codec | None) -> None:
+        self._dataset, self._report, self._codec = dataset, report, codec
+        self._records: Mapping[int, CommitRecord] = {record.part: record for record in records}
+        self._limits = AudioLimits(**manifest.stages.get("decode", {}).get("options", {}))
+        self._known: dict[str, Player] = {}
+        self._digests: dict[str, str] = {}
+        files.make_folder(report / AUDIO)
 
-def _original(report: Path, row: dict[str, Any], manifest: DatasetManifest) -> Player:
-    rate = min(row["sample_rate_hz"], MAX_SAMPLE_RATE_HZ)
-    duration_s, limits = row["end_s"] - row["start_s"], AudioLimits(**manifest.stages.get("decode", {}).get("options", {}))
-    if not os.path.isabs(row["source_uri"]) and not os.path.exists(row["source_uri"]):
-        where = "It is relative to the folder in which `valle prepare` ran; run `valle metadata` there to hear it."
-        return Player(None, f"There is no {row['source_uri']!r} here. {where}")
-    try:
-        rest_s = probe(row["source_uri"], limits).duration_s - row["start_s"]
-        if xxhash.xxh3_128_hexdigest(files.read(Path(row["source_uri"]))) != row["source_digest"]:
-            return Player(None, "The recording has changed since it was prepared.")
-        # Up to the end is asked for as such: a duration rounded at the codec's rate may lie a sample beyond it.
-        ref = AudioRef(row["source_uri"], row["start_s"], None if abs(rest_s - duration_s) < AT_THE_END_S else duration_s, row["channel"])
-        waveform = read_audio(ref, rate, limits)
-    except InputError as error:
-        return Player(None, f"The recording cannot be read: {error}")
-    return _player(report, f"{row['utt_id']}.recording.flac", waveform[: round(duration_s * rate)], rate)
+    def sample(self, row: dict[str, Any], labels: Sequence[str] = (RECORDING,)) -> Sample:
+        """The utterance of `row` with the players of `labels`."""
+        makers = {RECORDING: self._recording, ROUND_TRIP: self._round_trip}
+        players = tuple((label, self._once(f"{row['utt_id']}.{label}", makers[label], row)) for label in labels)
+        return Sample(row["utt_id"], row["speaker"], row["group"], row["language"], row["text"], tuple(row["phones"]), row["duration_s"], players)
 
+    def _once(self, key: str, make: Any, row: dict[str, Any]) -> Player:
+        if key not in self._known:
+            self._known[key] = make(row)
+        return self._known[key]
 
-def _round_trip(report: Path, shard: Path, row: dict[str, Any], codec: Codec) -> Player:
-    codes = decode_codes(read_member(shard, row["offset"], row["nbytes"], row["crc32"]))
-    rate = codec.spec.sample_rate_hz
-    waveform = codec.decode(codes)[: round(row["duration_s"] * rate)]
-    return _player(report, f"{row['utt_id']}.{codec.spec.name}.flac", waveform, rate)
+    def remove_stale(self) -> None:
+        """Remove the sounds of an earlier report."""
+        wanted = {self._report / player.address for player in self._known.values() if player.address}
+        for path in (self._report / AUDIO).glob("*.flac"):
+            if path not in wanted:
+                files.discard(path)
 
+    def _recording(self, row: dict[str, Any]) -> Player:
+        rate, uri = min(row["sample_rate_hz"], MAX_SAMPLE_RATE_HZ), row["source_uri"]
+        duration_s = row["end_s"] - row["start_s"]
+        if not os.path.isabs(uri) and not os.path.exists(uri):
+            where = "It is relative to the folder in which `valle prepare` ran; run `valle metadata` there to hear it."
+            return Player(None, f"There is no {uri!r} here. {where}")
+        try:
+            rest_s = probe(uri, self._limits).duration_s - row["start_s"]
+            if self._digest(uri) != row["source_digest"]:
+                return Player(None, "The recording has changed since it was prepared, or lies within an archive.")
+            # Up to the end is asked for as such: a duration rounded at the codec's rate may lie a sample beyond it.
+            ref = AudioRef(uri, row["start_s"], None if abs(rest_s - duration_s) < AT_THE_END_S else duration_s, row["channel"])
+            waveform = read_audio(ref, rate, self._limits)
+        except InputError as error:
+            return Player(None, f"The recording cannot be read: {error}")
+        return self._write(f"{row['utt_id']}.recording.flac", waveform[: round(duration_s * rate)], rate)
 
-def _player(report: Path, name: str, waveform: NDArray[np.float32], sample_rate_hz: int) -> Player:
-    data = io.BytesIO()
-    soundfile.write(data, np.clip(waveform, -1.0, 1.0), sample_rate_hz, format="FLAC", subtype="PCM_16")
-    files.write_atomically(report / AUDIO / name, data.getvalue())
-    return Player(f"{AUDIO}/{name}")
+    def _digest(self, uri: str) -> str:
+        """Of a whole file, remembered: many utterances may be of one."""
+        if uri not in self._digests:
+            try:
+                self._digests[uri] = file_digest(uri)
+            except OSError as error:
+                raise InputError(ReasonCode.STORAGE_FAILED, f"{uri}: {error.strerror}") from error
+        return self._digests[uri]
+
+    def _round_trip(self, row: dict[str, Any]) -> Player:
+        if self._codec is None:
+            return Player(None, "Not there: see above.")
+        record = self._records[row["part"]]
+        path = self._dataset / "shards" / record.shard
+        member = bytes(files.read_ranges(path, [(row["offset"], row["offset"] + row["nbytes"])])[0])
+        if zlib.crc32(member) != row["crc32"]:
+            message = f"{path}: the codes of {row['utt_id']} should have crc32 {row['crc32']:08x}, they have {zlib.crc32(member):08x}."
+            raise InputError(ReasonCode.CORRUPT_SHARD, f"{message} `valle metadata {self._dataset} --check` lists all damage.")
+        rate = self._codec.spec.sample_rate_hz
+        waveform = self._codec.decode(shard_format(record).codes(member, row["num_levels"]))[: round(row["duration_s"] * rate)]
+        return self._write(f"{row['utt_id']}.{self._codec.spec.name}.flac", waveform, rate)
+
+    def _write(self, name: str, waveform: NDArray[np.float32], sample_rate_hz: int) -> Player:
+        data = io.BytesIO()
+        soundfile.write(data, np.clip(waveform, -1.0, 1.0), sample_rate_hz, format="FLAC", subtype="PCM_16")
+        files.write_atomically(self._report / AUDIO / name, data.getvalue())
+        return Player(f"{AUDIO}/{name}")

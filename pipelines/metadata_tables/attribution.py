@@ -33,10 +33,13 @@ class Attribution:
         return rows.set_column(rows.schema.get_field_index("speaker"), rows.schema.field("speaker"), speakers)
 
 
+NOBODY = Attribution(SCHEMA.empty_table(), "")
+
+
 def load_attribution(dataset: Path) -> Attribution:
     """The attribution of the data set in `dataset`; InputError `corrupt_shard` or `dataset_mismatch` when the file is damaged or something else."""
     path = dataset / "metadata" / NAME
     if not path.is_file():
-        return Attribution(SCHEMA.empty_table(), "")
+        return NOBODY
     data = files.read(path)
     return Attribution(decode_table(data, path=path, schema=SCHEMA), hashlib.sha256(data).hexdigest())

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.metadata_tables.attribution import load_attribution
+from pipelines.metadata_tables.attribution import NOBODY, load_attribution
 from pipelines.metadata_tables.splits import load_splits
 from valle_data.errors import InputError, ReasonCode
 from valle_data.filters import Filter, parse
@@ -41,9 +41,12 @@ def read_rows(
     columns: Sequence[str],
     *,
     where: str | None = None,
+    attributed: bool = True,
     seen: Callable[[CommitRecord, pa.Table], None] = lambda record, table: None,
 ) -> Chosen:
     """`columns` of the utterances of which `where` is true (None: of all); `seen` hears of every part's whole index.
+
+    Speakers are the attributed ones where there are such, or with `attributed` False those of the corpus.
 
     Raises UsageError for a filter that cannot be read; InputError `foreign_shard`, `unknown_phone`, `duplicate_id`, and what reading a damaged part raises.
     """
@@ -57,7 +60,7 @@ def read_rows(
         seen(record, table)
     rows = pa.concat_tables(tables).combine_chunks()
     _refuse_duplicates(dataset, rows)
-    attribution = load_attribution(dataset)
+    attribution = load_attribution(dataset) if attributed else NOBODY
     if "speaker" in wanted:
         rows = attribution.apply(rows)
     if "split" in wanted:

@@ -175,10 +175,8 @@ def per(rows: pa.Table, keys: list[str], count_speakers: bool = False) -> pa.Tab
         aggregates.append((PERSON, "count_distinct"))
     found = rows.group_by(keys, use_threads=False).aggregate(aggregates).sort_by([(key, "ascending") for key in keys])
     utterances, total_s = found["duration_s_count"], found["duration_s_sum"].cast(pa.float64())
-    columns = {key: found[key] for key in keys}
-    if count_speakers:
-        columns["num_speakers"] = found[f"{PERSON}_count_distinct"]
-    columns |= {
+    columns = {
+        **({"num_speakers": found[f"{PERSON}_count_distinct"]} if count_speakers else {}),
         "num_utterances": utterances,
         **{f"num_{name}": found[f"{name}_sum"] for name in held},
         "hours": pc.divide(total_s, 3600.0),
@@ -188,7 +186,7 @@ def per(rows: pa.Table, keys: list[str], count_speakers: bool = False) -> pa.Tab
         "num_phones": found["num_phones_sum"],
         "phones_per_s": pc.divide(found["num_phones_sum"].cast(pa.float64()), total_s),
     }
-    return pa.table(columns)
+    return pa.table({key: found[key] for key in keys} | {name: values for name, values in columns.items() if name not in keys})
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,22 +68,33 @@ def sha256_of(path: Path) -> str:
 
 def _write_index(path: Path, dataset: Path, records: Sequence[CommitRecord], statistics: Statistics, splits: Splits, written: Callable[[], None]) -> None:
     """The rows of all parts with split and speaker as gathered, a few parts in memory at a time."""
+    gathered = {"split": splits.names, "speaker": statistics.gathered.rows["speaker"]}
+
+    def rows() -> Iterator[pa.Table]:
+        first = 0
+        for record in records:
+            table = read_part_index(dataset, record)
+            for name, values in gathered.items():
+                table = table.set_column(table.schema.get_field_index(name), CORE.field(name), values.slice(first, table.num_rows))
+            yield table
+            first += table.num_rows
+            written()
+
+    write_stream(path, index_schema(statistics.manifest.columns), rows())
+
+
+def write_stream(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """One Parquet file of all `tables`, whole or not there, of which ROW_GROUP rows are in memory at a time."""
     temporary = files.temporary_for(path)
     try:
-        schema = pack(index_schema(statistics.manifest.columns).empty_table()).schema
-        with pq.ParquetWriter(temporary, schema, **write_options(schema)) as writer:
+        stored = pack(schema.empty_table()).schema
+        with pq.ParquetWriter(temporary, stored, **write_options(stored)) as writer:
             waiting: list[pa.Table] = []
-            gathered, first = {"split": splits.names, "speaker": statistics.gathered.rows["speaker"]}, 0
-            for record in records:
-                table = read_part_index(dataset, record)
-                for name, values in gathered.items():
-                    table = table.set_column(table.schema.get_field_index(name), CORE.field(name), values.slice(first, table.num_rows))
+            for table in tables:
                 waiting.append(table)
-                first += table.num_rows
                 if sum(table.num_rows for table in waiting) >= ROW_GROUP:
                     writer.write_table(pack(pa.concat_tables(waiting)), row_group_size=ROW_GROUP)
                     waiting = []
-                written()
             if waiting:
                 writer.write_table(pack(pa.concat_tables(waiting)), row_group_size=ROW_GROUP)
         _sync(temporary)
