@@ -33,12 +33,12 @@ _BATCH = 1000
 
 @dataclass(frozen=True)
 class Stretch:
-    """A planned utterance that is committed or waiting: where its recording lies and what it was."""
+    """A planned utterance that is committed or waiting: where its recording lies now, and the digest of what it was."""
 
     id: str
     part: int
     digest: str
-    path: str
+    place: AudioRef
     is_reworded: bool
 
 
@@ -140,10 +140,11 @@ class Catalog:
 
     def planned(self) -> Iterator[Stretch]:
         """Planned utterances, and whether the corpus has another text or language for them now."""
-        query = """SELECT known.id, part, digest, known.path, known.text IS NOT NULL AND (known.text != listed.text OR known.language != listed.language)
+        query = """SELECT known.id, part, digest, listed.utterance, known.text IS NOT NULL AND (known.text != listed.text OR known.language != listed.language)
                    FROM known JOIN listed ON known.id = listed.id"""
-        for name, part, digest, path, is_reworded in self._db.execute(query):
-            yield Stretch(name, part, digest, os.fsdecode(path), bool(is_reworded))
+        for name, part, digest, utterance, is_reworded in self._db.execute(query):
+            audio = decode(utterance).audio
+            yield Stretch(name, part, digest, AudioRef(audio.path, offset=audio.offset, nbytes=audio.nbytes), bool(is_reworded))
 
     def gone_or_other(self, finished: Collection[int]) -> Counter[int]:
         """Parts outside `finished` -> how many of their utterances the corpus no longer has as they were planned."""

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_metadata
-from pipelines.cli_options import Debug, Json, LogFile, TakeOver, example
+from pipelines import cli_metadata, cli_prepare
+from pipelines.cli_options import ConfigFile, Debug, Json, LogFile, Overrides, example
 from pipelines.command import Reporting, run_command
 from pipelines.console import Console
 from valle_data.errors import ExitCode
@@ -18,8 +18,6 @@ config_app = typer.Typer(help="List, copy, show and check configurations.", rich
 app.add_typer(config_app, name="config")
 app.add_typer(cli_metadata.app, name="metadata")
 
-ConfigFile = Annotated[Path, typer.Argument(metavar="CONFIG", help="YAML file, or the name of one that ships with valle (`valle config ls`).")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Changes to the configuration, such as optimizer.lr=1e-4.")]
 Kind = Annotated[str | None, typer.Option("--kind", metavar="KIND", help="What the file configures: prepare or train. Default: the name of its folder.")]
 
 
@@ -37,35 +35,7 @@ def valle(context: typer.Context, version: Annotated[bool, typer.Option("--versi
         typer.echo(context.get_help())
 
 
-@app.command(epilog=example("valle prepare configs/prepare/digits.yaml -o work/digits --workers 2"))
-def prepare(
-    config: ConfigFile,
-    overrides: Overrides = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", metavar="DATASET", help="Dataset folder. Default: work/NAME-OF-CONFIG.")] = None,
-    workers: Annotated[int | None, typer.Option("--workers", min=0, help="Worker processes; 0: none but this one. Default: one for each core.")] = None,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Plan so many new utterances in this run and no more.")] = None,
-    retry_quarantine: Annotated[
-        list[str] | None, typer.Option("--retry-quarantine", metavar="REASON", help="Try again what was refused for this reason; may be given several times.")
-    ] = None,
-    take_over: TakeOver = False,
-    json: Json = False,
-    debug: Debug = False,
-    log_file: LogFile = None,
-) -> int:
-    """Turn recordings into a dataset of codes and phones. The same command resumes what was interrupted."""
-
-    def action(console: Console) -> ExitCode:
-        from pipelines import prepare as command
-        from pipelines.config_files import load
-        from pipelines.executors import EXECUTORS
-        from pipelines.machine import usable_cores
-
-        settings = load(command.PrepareConfig, config, overrides)
-        executor = EXECUTORS["local"].Config(workers=usable_cores() if workers is None else workers)
-        options = command.PrepareOptions(take_over=take_over, limit=limit, retried=tuple(retry_quarantine or ()))
-        return command.run(settings, output=output or Path("work", config.stem), executor=executor, console=console, options=options)
-
-    return run_command("prepare", Reporting(json, debug, log_file), action)
+app.command(epilog=example(cli_prepare.EXAMPLE))(cli_prepare.prepare)
 
 
 @app.command(epilog=example("valle train configs/train/digits.yaml optimizer.lr=1e-4 -o runs/digits"))

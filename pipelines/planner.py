@@ -15,7 +15,7 @@ from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
 from valle_data.shards.index import printable
 from valle_data.shards.plan import PlannedPart, content_key
-from valle_data.source import file_digest
+from valle_data.source import audio_digest
 from valle_data.stages.base import segment_id
 from valle_data.text.normalize import normalize
 
@@ -76,16 +76,16 @@ def _outcomes(catalog: Catalog, options: PlanOptions, looked_at: Callable[[], No
     new = itertools.islice(catalog.new(), options.limit)
     with ThreadPoolExecutor(READERS) as pool:
         while window := list(itertools.islice(new, WINDOW)):
-            places = list(dict.fromkeys(_place(utterance.audio) for utterance in window))
+            places = list(dict.fromkeys(place_of(utterance.audio) for utterance in window))
             sources = dict(zip(places, pool.map(lambda place: look_at(place, options.limits), places), strict=True))
             for utterance in window:
-                source = sources[_place(utterance.audio)]
+                source = sources[place_of(utterance.audio)]
                 if not catalog.was_refused(fingerprint(utterance, source.digest), as_duplicate=False):  # if it was, its sound is free for another
                     yield from _judge(utterance, source, catalog, options)
                 looked_at()
 
 
-def _place(audio: AudioRef) -> AudioRef:
+def place_of(audio: AudioRef) -> AudioRef:
     """The whole recording that a stretch lies in."""
     return AudioRef(audio.path, offset=audio.offset, nbytes=audio.nbytes)
 
@@ -93,13 +93,13 @@ def _place(audio: AudioRef) -> AudioRef:
 def look_at(place: AudioRef, limits: AudioLimits) -> Source:
     """The digest and header of a recording. Raises InputError `storage_failed` for a disk that fails."""
     try:
-        info: AudioInfo | InputError = probe(place.path, limits)
+        info: AudioInfo | InputError = probe(place, limits)
     except InputError as error:
         if error.reason is ReasonCode.STORAGE_FAILED:
             raise
         info = error
     try:
-        return Source(file_digest(place.path), info)
+        return Source(audio_digest(place), info)
     except (OSError, ValueError) as error:
         if isinstance(info, InputError):  # a path that leads nowhere has no content
             return Source("", info)
@@ -124,23 +124,22 @@ def _judge(utterance: Utterance, source: Source, catalog: Catalog, options: Plan
     """Plan an utterance and remember its sound, or refuse it. What is refused for its text owns no sound, so that a good copy of it is kept."""
     mark, path = fingerprint(utterance, source.digest), utterance.audio.path
     try:
-        _check(utterance, source, options)
+        info = check_usable(utterance, source, options)
     except InputError as error:
         yield Rejection(utterance.id, path, "plan", error.reason, printable(str(error.args[0])), mark)
         return
-    assert isinstance(source.info, AudioInfo), "checked"
     sound = sound_key(source.digest, utterance.audio)
     if options.duplicate_audio == "quarantine" and (first := catalog.first_with(sound, path)) != path:
         if not catalog.was_refused(mark, as_duplicate=True):
             message = f"{printable(path)!r} is the same recording as {printable(first)!r}. Remove one, or set `duplicate_audio: keep`."
             yield Rejection(utterance.id, path, "plan", ReasonCode.DUPLICATE_AUDIO, message, mark)
         return
-    planned = PlannedUtterance(utterance, source.digest, source.info.sample_rate_hz, _duration_s(utterance.audio, source.info), mark)
+    planned = PlannedUtterance(utterance, source.digest, info.sample_rate_hz, _duration_s(utterance.audio, info), mark)
     yield from _pieces(planned, options.part_duration_s) if options.cuts and planned.duration_s > options.part_duration_s else (planned,)
 
 
-def _check(utterance: Utterance, source: Source, options: PlanOptions) -> None:
-    """Raise InputError unless the utterance can be used, as far as can be seen without decoding."""
+def check_usable(utterance: Utterance, source: Source, options: PlanOptions) -> AudioInfo:
+    """What its header says. Raises InputError unless the utterance can be used, as far as can be seen without decoding."""
     if isinstance(source.info, InputError):
         raise source.info
     if utterance.text.strip():
@@ -148,6 +147,7 @@ def _check(utterance: Utterance, source: Source, options: PlanOptions) -> None:
     elif not options.gives_text:
         message = f"{printable(utterance.audio.path)!r} has no transcript. Put one beside it or into the table, or have the stage `transcribe` find it."
         raise InputError(ReasonCode.MISSING_TEXT, message)
+    return source.info
 
 
 def _duration_s(audio: AudioRef, info: AudioInfo) -> float:

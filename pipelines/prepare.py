@@ -4,7 +4,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -33,11 +33,12 @@ MOST_REASONS_SHOWN = 4
 
 @dataclass(frozen=True)
 class PrepareOptions:
-    """How the command behaves this time. `retried`: reasons for which quarantined utterances are tried again."""
+    """How the command behaves this time. `retried`: reasons for which quarantined utterances are tried again. `reuse`: data sets to take results from."""
 
     take_over: bool = False
     limit: int | None = None
     retried: tuple[str, ...] = ()
+    reuse: tuple[Path, ...] = ()
 
 
 def run(config: PrepareConfig, output: Path, *, executor: EntryConfig, console: Console, options: PrepareOptions = PrepareOptions()) -> ExitCode:
@@ -91,9 +92,9 @@ def _sweep(output: Path) -> None:
 
 def _work(job: PartJob, intake: Intake, executor: Executor[PlannedPart, CommitRecord], console: Console) -> None:
     """Have every part made. Stops early when so much is in quarantine that the run cannot end well."""
-    with console.progress(None, "Preparing", "s of audio") as progress:
+    with console.progress(None, "Preparing", "s of audio") as progress, closing(intake.parts()) as parts:
         watch = _Watch(job.dataset, intake, progress)
-        for record in executor.run(job, intake.parts()):
+        for record in executor.run(job, parts):
             watch.see(record)
             if watch.quarantined_fraction_of_all > job.config.max_quarantine_fraction:
                 console.warning("More is in quarantine than `max_quarantine_fraction` allows for the whole corpus: stopping here. The same command goes on.")

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,7 +60,7 @@ class Intake:
         self._config, self._output, self._phonemizer, self._console, self._options = config, output, phonemizer, console, options
         self.tally = Tally()
 
-    def parts(self) -> Iterator[PlannedPart]:
+    def parts(self) -> Generator[PlannedPart]:
         """Every part that is not committed, in order."""
         finished = committed_numbers(self._output)
         given: set[int] = set()
@@ -146,7 +146,7 @@ class Intake:
             found, first = found + 1, first or stretch
         if first:
             self._console.warning(
-                f"{found:,} utterances that are prepared have another text or recording now; what was prepared stays, first {printable(first.path)!r}. "
+                f"{found:,} utterances that are prepared have another text or recording now; what was prepared stays, first {printable(first.place.path)!r}. "
                 f"To prepare them again, remove {record_path(self._output, first.part)} (and its like) and run the same command, or prepare into a new folder."
             )
 

@@ -10,12 +10,14 @@ from functools import cache
 from pathlib import Path
 
 from pipelines.catalog import Catalog, Stretch
+from pipelines.planner import place_of
 from valle_data import files
-from valle_data.records import PlannedUtterance
+from valle_data.errors import InputError
+from valle_data.records import AudioRef, PlannedUtterance
 from valle_data.shards.base import SHARD_NAME
 from valle_data.shards.commit import CommitRecord, load_record, read_quarantine
 from valle_data.shards.plan import PlannedPart, plan_files
-from valle_data.source import file_digest
+from valle_data.source import audio_digest
 
 
 @dataclass(frozen=True)
@@ -55,17 +57,16 @@ def records_of(dataset: Path) -> Iterator[CommitRecord]:
 
 def is_stale(part: PlannedPart, planned_ns: int) -> bool:
     """Whether a recording of a part is gone, or another one since it was planned."""
-    digest = cache(file_digest)
+    digest = cache(audio_digest)
     return any(_is_gone_or_other(planned, planned_ns, digest) for planned in part.utterances)
 
 
-def _is_gone_or_other(planned: PlannedUtterance, planned_ns: int, digest: Callable[[str], str]) -> bool:
-    audio = planned.utterance.audio
+def _is_gone_or_other(planned: PlannedUtterance, planned_ns: int, digest: Callable[[AudioRef], str]) -> bool:
+    place = place_of(planned.utterance.audio)
     try:
-        status = os.stat(audio.path)
-    except OSError:
+        return os.stat(place.path).st_mtime_ns >= planned_ns and digest(place) != planned.source_digest
+    except (OSError, InputError):
         return True
-    return audio.offset is None and status.st_mtime_ns >= planned_ns and digest(audio.path) != planned.source_digest
 
 
 def planned_ns(dataset: Path) -> int:
@@ -75,18 +76,18 @@ def planned_ns(dataset: Path) -> int:
 
 def changes(catalog: Catalog, committed_ns: dict[int, int]) -> Iterator[Stretch]:
     """Committed utterances (part -> when) that the corpus has otherwise today; recordings are read again where they are younger than the commit."""
-    digest = cache(file_digest)
+    digest = cache(audio_digest)
     for stretch in catalog.planned():
         since_ns = committed_ns.get(stretch.part)
         if since_ns is not None and (stretch.is_reworded or _has_changed(stretch, since_ns, digest)):
             yield stretch
 
 
-def _has_changed(stretch: Stretch, since_ns: int, digest: Callable[[str], str]) -> bool:
+def _has_changed(stretch: Stretch, since_ns: int, digest: Callable[[AudioRef], str]) -> bool:
     """Whether a file written after `since_ns` has another content; one that cannot be read is for the planner or a worker to report."""
     try:
-        return os.stat(stretch.path).st_mtime_ns >= since_ns and digest(stretch.path) != stretch.digest
-    except OSError:
+        return os.stat(stretch.place.path).st_mtime_ns >= since_ns and digest(stretch.place) != stretch.digest
+    except (OSError, InputError):
         return False
 
 
