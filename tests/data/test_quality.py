@@ -214,7 +214,7 @@ def test_missing_weights_are_refused_with_the_remedy(tmp_path: Path, monkeypatch
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(EnvironmentProblem, match=r"torchmetrics/DNSMOS/DNSMOS/sig_bak_ovr.onnx' is no file"):
         Dnsmos.Config().stamp()
-    with pytest.raises(EnvironmentProblem, match=r"is no file\. Correct the path"):
+    with pytest.raises(EnvironmentProblem, match=r"needs a file as `weights`; .*none\.jit' is none\. Correct the path"):
         Utmos(Utmos.Config(weights=tmp_path / "none.jit"))
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))

@@ -10,12 +10,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from huggingface_hub import hf_hub_download
-from huggingface_hub.errors import LocalEntryNotFoundError
 from numpy.typing import NDArray
 
 from valle_data.config import speed
-from valle_data.errors import EnvironmentProblem
+from valle_data.hub import hub_file
 from valle_data.quality_models.base import QualityModel, QualityModelConfig
 from valle_data.source import file_digest
 
@@ -48,15 +46,4 @@ class Utmos(QualityModel):
 
 
 def _found(config: Utmos.Config) -> Path:
-    """The file of the program. Raises EnvironmentProblem where it is not there and cannot be fetched."""
-    if config.weights is None:
-        try:
-            return Path(hf_hub_download(REPOSITORY, FILE))
-        except LocalEntryNotFoundError as error:
-            raise EnvironmentProblem(
-                f"The quality model 'utmos' needs {FILE} of {REPOSITORY}, which is not in the cache and cannot be fetched here. Fetch it on a machine "
-                f"with a network (`hf download {REPOSITORY} {FILE}`) and name the file as `weights`."
-            ) from error
-    if not config.weights.is_file():
-        raise EnvironmentProblem(f"The quality model 'utmos' needs a TorchScript file as `weights`; {str(config.weights)!r} is no file. Correct the path.")
-    return config.weights
+    return hub_file(REPOSITORY, FILE, user="The quality model 'utmos'", weights=config.weights)
