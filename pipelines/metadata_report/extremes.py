@@ -50,4 +50,4 @@ def _section(place: int, end: Extremes, statistics: Statistics, show: Callable[[
 def _list(title: str, end: Extremes, rows: Sequence[int], show: Callable[[int], Sample]) -> Markup:
     unit = f" {end.score.unit}" if end.score.unit else ""
     cards = [card(show(row), heading=f"{number(float(end.score.values[row]), 3)}{unit}") for row in rows]
-    return tag("div", None, tag("h3", None, title), tag("div", {"class": "samples"}, *cards))
+    return tag("div", {"class": "ends"}, tag("h3", None, title), tag("div", {"class": "samples"}, *cards))

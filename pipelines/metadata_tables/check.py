@@ -40,17 +40,19 @@ def check(dataset: Path, records: list[CommitRecord], looked_at: Callable[[], No
     if not (dataset / "shards").is_dir():
         message = f"{dataset} has {NAME} but no folder shards. Restore it, or run `valle prepare` again."
         return CheckResult((Problem(ReasonCode.MISSING_SHARD, NO_PART, str(dataset / "shards"), None, message),), 0, 0, False)
-    problems = check_dataset(dataset)
-    num_utterances = 0
-    for record in records:
-        table = _lenient_index(dataset, record)
+    num_rows: list[int] = []
+
+    def look_closer(record: CommitRecord) -> list[Problem]:
+        table, problems = _lenient_index(dataset, record), []
         if table is not None:
-            num_utterances += table.num_rows
-            problems += row_problems(table, index_path(dataset, record.part), manifest, record)
-            problems += _code_problems(dataset, manifest, record, table)
+            num_rows.append(table.num_rows)
+            problems = row_problems(table, index_path(dataset, record.part), manifest, record) + _code_problems(dataset, manifest, record, table)
         looked_at()
+        return problems
+
+    problems = check_dataset(dataset, look_closer)
     found, is_stale = _metadata_problems(dataset, manifest, records)
-    return CheckResult(tuple(problems + found), len(records), num_utterances, is_stale)
+    return CheckResult(tuple(problems + found), len(records), sum(num_rows), is_stale)
 
 
 def readable_records(dataset: Path) -> list[CommitRecord]:
