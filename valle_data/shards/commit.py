@@ -20,7 +20,19 @@ from valle_data.shards.describe import sample_of
 from valle_data.shards.index import CORE, QUARANTINE_SCHEMA, PartIdentity, decode_table, encode_table, index_table, quarantine_table, vector_table
 from valle_data.shards.record import CommitRecord, committed_parts, load_record, sha256, shard_format
 
-__all__ = ["CommitRecord", "check_part", "commit_files", "commit_part", "committed_parts", "load_record", "read_part_index", "read_quarantine", "read_vectors"]
+__all__ = [
+    "CommitRecord",
+    "PartBytes",
+    "check_part",
+    "commit_files",
+    "commit_part",
+    "committed_parts",
+    "load_record",
+    "read_part_bytes",
+    "read_part_index",
+    "read_quarantine",
+    "read_vectors",
+]
 
 
 @dataclass(frozen=True)
@@ -158,6 +170,27 @@ def read_vectors(dataset: Path, record: CommitRecord, side: str) -> pa.Table:
             "Prepare the data with the stage that makes them.",
         )
     return decode_table(_verified(path, record.sides[side]), path=path)
+
+
+@dataclass(frozen=True)
+class PartBytes:
+    """The files of a part, without its record."""
+
+    shard: bytes
+    index: bytes
+    quarantine: bytes | None
+    sides: Mapping[str, bytes]
+
+
+def read_part_bytes(dataset: Path, record: CommitRecord) -> PartBytes:
+    """The files of a committed part, every byte verified against the record."""
+    quarantine = None if record.quarantine_sha256 is None else _verified(quarantine_path(dataset, record.part), record.quarantine_sha256)
+    return PartBytes(
+        shard=_verified(dataset / "shards" / record.shard, record.shard_sha256),
+        index=_verified(index_path(dataset, record.part), record.index_sha256),
+        quarantine=quarantine,
+        sides={side: _verified(side_path(dataset, record.part, side), expected) for side, expected in record.sides.items()},
+    )
 
 
 def _verified(path: Path, expected: str) -> bytes:
