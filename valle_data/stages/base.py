@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -137,20 +138,36 @@ class Stage(ABC):
     """Whether utterances of an unknown language (`und`) may come in because this stage tells it."""
     cuts: ClassVar[bool] = False
     """Whether it cuts long recordings, so that those may come in."""
+    reads: ClassVar[frozenset[str]] = frozenset({"sound"})
+    """Which of sound, text and language its results depend on, beside its options."""
+    writes: ClassVar[frozenset[str]] = frozenset()
+    """Which of them it changes."""
     Config: ClassVar[Any]
 
     @abstractmethod
     def __init__(self, config: Any, tools: Tools) -> None: ...
 
+    def restore(self, work: Work, made: CodedUtterance) -> Work:
+        """`work` as this stage would leave it, from an utterance that the same stage with the same options made of the same input."""
+        scores = {name: made.scores.get(name) for name in self.columns}
+        vectors = {name: made.vectors[name] for name in self.vectors if name in made.vectors}
+        return replace(work, scores={**work.scores, **scores}, vectors={**work.vectors, **vectors})
+
     @abstractmethod
     def process(self, works: Sequence[Work]) -> list[Outcome]:
         """The outcome of each work; same order, same length."""
 
-    def run(self, works: Sequence[Work]) -> StageResult:
-        """`process`, with segments put in the place of their recording and rejected utterances written up for the quarantine."""
+    def run(self, works: Sequence[Work], given: Mapping[int, Sequence[Work]] = MappingProxyType({})) -> StageResult:
+        """`process`, with segments put in the place of their recording and rejected utterances written up for the quarantine.
+
+        `given` says of some places in the list what the stage would make of the work there, which it is not asked then.
+        """
         kept: list[Work] = []
         rejected: list[Rejection] = []
-        for work, outcome in zip(works, self.process(works), strict=True):
+        processed = zip(fresh := [index for index in range(len(works)) if index not in given], self.process([works[index] for index in fresh]), strict=True)
+        outcomes: dict[int, Outcome] = {**given, **dict(processed)}
+        for index, work in enumerate(works):
+            outcome = outcomes[index]
             if isinstance(outcome, Work):
                 kept.append(outcome)
             elif not isinstance(outcome, InputError):
