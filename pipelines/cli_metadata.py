@@ -20,6 +20,13 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="Of the split; a
 Share = Annotated[float | None, typer.Option("--validation-fraction", min=0.0, max=0.9, help="Share kept for validation. Default: 0.05.")]
 
 
+def located(dataset: Path) -> Path:
+    """The dataset folder, which may be the address of one in an object store."""
+    from valle_data.stores.remote_path import locate
+
+    return locate(dataset)
+
+
 class SplitBy(StrEnum):
     """What a split never divides."""
 
@@ -73,7 +80,7 @@ def merge(
         from pipelines import metadata as command
 
         return command.run(
-            dataset,
+            located(dataset),
             console=console,
             check=check,
             report=report,
@@ -97,7 +104,7 @@ def check(dataset: Dataset, json: Json = False, debug: Debug = False, log_file: 
     def action(console: Console) -> ExitCode:
         from pipelines import metadata as command
 
-        return command.run(dataset, console=console, check=True)
+        return command.run(located(dataset), console=console, check=True)
 
     return run_command("metadata check", Reporting(json, debug, log_file), action)
 
@@ -129,7 +136,7 @@ def split(
         from pipelines import metadata as command
 
         return command.split(
-            dataset,
+            located(dataset),
             console=console,
             options=command.SplitOptions(
                 by=by.value,
@@ -164,7 +171,7 @@ def stats(
     def action(console: Console) -> ExitCode:
         from pipelines.metadata_commands import stats as command
 
-        return command.run(dataset, console=console, where=where, by=tuple(by or ()), most=most)
+        return command.run(located(dataset), console=console, where=where, by=tuple(by or ()), most=most)
 
     return run_command("metadata stats", Reporting(json, debug, log_file), action)
 
@@ -186,7 +193,7 @@ def vocab(
     def action(console: Console) -> ExitCode:
         from pipelines.metadata_commands import vocab as command
 
-        return command.run(dataset, against, console=console, where=where)
+        return command.run(located(dataset), against, console=console, where=where)
 
     return run_command("metadata vocab", Reporting(json, debug, log_file), action)
 
@@ -210,7 +217,7 @@ def similar(
     def action(console: Console) -> ExitCode:
         from pipelines.metadata_commands import similar as command
 
-        return command.run(dataset, console=console, k=k, side=vectors, where=where, take_over=take_over)
+        return command.run(located(dataset), console=console, k=k, side=vectors, where=where, take_over=take_over)
 
     return run_command("metadata similar", Reporting(json, debug, log_file), action)
 
@@ -234,7 +241,7 @@ def speakers(
     def action(console: Console) -> ExitCode:
         from pipelines.metadata_commands import speakers as command
 
-        return command.run(dataset, console=console, threshold=threshold, side=vectors, where=where, take_over=take_over)
+        return command.run(located(dataset), console=console, threshold=threshold, side=vectors, where=where, take_over=take_over)
 
     return run_command("metadata speakers", Reporting(json, debug, log_file), action)
 
@@ -249,9 +256,46 @@ def duplicates(dataset: Dataset, where: Where = None, take_over: TakeOver = Fals
     def action(console: Console) -> ExitCode:
         from pipelines.metadata_commands import duplicates as command
 
-        return command.run(dataset, console=console, where=where, take_over=take_over)
+        return command.run(located(dataset), console=console, where=where, take_over=take_over)
 
     return run_command("metadata duplicates", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata hdf5 work/digits work/digits-hdf5"))
+def hdf5(
+    dataset: Dataset,
+    output: Annotated[Path, typer.Argument(metavar="OUTPUT", help="Folder of the converted dataset.")],
+    take_over: TakeOver = False,
+    json: Json = False,
+    debug: Debug = False,
+    log_file: LogFile = None,
+) -> int:
+    """Convert the shards to HDF5.
+
+    Into a dataset of its own; the same command resumes. `valle convert` knows all formats, and the way back.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines import convert as command
+
+        return command.run(dataset, output, shards="hdf5", console=console, take_over=take_over)
+
+    return run_command("metadata hdf5", Reporting(json, debug, log_file), action)
+
+
+@app.command(epilog=example("valle metadata compact work/digits"))
+def compact(dataset: Dataset, take_over: TakeOver = False, json: Json = False, debug: Debug = False, log_file: LogFile = None) -> int:
+    """Merge copies of all indices, to open faster.
+
+    For datasets of many thousand parts, or in an object store. The parts stay as they are and remain the truth.
+    """
+
+    def action(console: Console) -> ExitCode:
+        from pipelines.metadata_commands import compact as command
+
+        return command.run(located(dataset), console=console, take_over=take_over)
+
+    return run_command("metadata compact", Reporting(json, debug, log_file), action)
 
 
 @app.command(epilog=example("valle metadata sample work/digits --explain --steps 200 sampler.mode=speaker"))
@@ -272,6 +316,6 @@ def sample(
     def action(console: Console) -> ExitCode:
         from pipelines.metadata_commands import sample as command
 
-        return command.run(dataset, overrides or [], console=console, config=config, steps=steps, explain=explain, split=split, most=most)
+        return command.run(located(dataset), overrides or [], console=console, config=config, steps=steps, explain=explain, split=split, most=most)
 
     return run_command("metadata sample", Reporting(json, debug, log_file), action)

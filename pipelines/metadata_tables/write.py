@@ -62,6 +62,8 @@ def _checksum(stats: dict[str, Any]) -> str:
 
 
 def sha256_of(path: Path) -> str:
+    if not files.store_of(path).renames:
+        return hashlib.sha256(files.read(path)).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -84,24 +86,33 @@ def _write_index(path: Path, dataset: Path, records: Sequence[CommitRecord], sta
 
 
 def write_stream(path: Path, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
-    """One Parquet file of all `tables`, whole or not there, of which ROW_GROUP rows are in memory at a time."""
+    """One Parquet file of all `tables`, whole or not there, of which ROW_GROUP rows are in memory at a time; for an object store, the bytes of the file."""
+    if not files.store_of(path).renames:
+        sink = pa.BufferOutputStream()
+        _write_groups(sink, schema, tables)
+        files.write_atomically(path, sink.getvalue().to_pybytes())
+        return
     temporary = files.temporary_for(path)
     try:
-        stored = pack(schema.empty_table()).schema
-        with pq.ParquetWriter(temporary, stored, **write_options(stored)) as writer:
-            waiting: list[pa.Table] = []
-            for table in tables:
-                waiting.append(table)
-                if sum(table.num_rows for table in waiting) >= ROW_GROUP:
-                    writer.write_table(pack(pa.concat_tables(waiting)), row_group_size=ROW_GROUP)
-                    waiting = []
-            if waiting:
-                writer.write_table(pack(pa.concat_tables(waiting)), row_group_size=ROW_GROUP)
+        _write_groups(temporary, schema, tables)
         _sync(temporary)
         files.move(temporary, path)
     finally:
         files.discard(temporary)
     files.sync_folder(path.parent)
+
+
+def _write_groups(sink: Path | pa.BufferOutputStream, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    stored = pack(schema.empty_table()).schema
+    with pq.ParquetWriter(sink, stored, **write_options(stored)) as writer:
+        waiting: list[pa.Table] = []
+        for table in tables:
+            waiting.append(table)
+            if sum(table.num_rows for table in waiting) >= ROW_GROUP:
+                writer.write_table(pack(pa.concat_tables(waiting)), row_group_size=ROW_GROUP)
+                waiting = []
+        if waiting:
+            writer.write_table(pack(pa.concat_tables(waiting)), row_group_size=ROW_GROUP)
 
 
 def _sync(path: Path) -> None:

@@ -19,7 +19,7 @@ from pipelines.console import Console
 from pipelines.synth_texts import gather_texts
 from valle_data.errors import EnvironmentProblem, ExitCode, InputError, ReasonCode, UsageError
 
-METADATA = [f"metadata {name}" for name in ("merge", "check", "split", "stats", "vocab", "similar", "speakers", "duplicates", "sample")]
+METADATA = [f"metadata {name}" for name in ("merge", "check", "split", "stats", "vocab", "similar", "speakers", "duplicates", "hdf5", "compact", "sample")]
 CONFIG = [f"config {name}" for name in ("ls", "cp", "show", "validate", "schema")]
 COMMANDS = ["prepare", *METADATA, "train", "synth", "doctor", "explain", *CONFIG]
 HEAVY = ["torch", "ray", "transformers", "pyarrow", "numpy", "soundfile"]
