@@ -174,6 +174,17 @@ def unfinished_parts(dataset: Path, committed: Collection[int]) -> Iterator[Plan
             yield _part(file.path, number, rows)
 
 
+def planned_part(dataset: Path, number: int) -> PlannedPart | None:
+    """The part of that number as it was planned, verified; None where no plan has it."""
+    for file in plan_files(dataset):
+        if file.first <= number <= file.last:
+            table = file.rows()
+            rows = table.filter(pa.array(table["part"].to_numpy() == number)).to_pylist()
+            if rows:
+                return _part(file.path, number, rows)
+    return None
+
+
 def withdraw(dataset: Path, parts: Collection[int]) -> None:
     """Forget plans of parts that are not committed, and what killed workers left of those parts. Only for the holder of the lock."""
     for file in plan_files(dataset):
