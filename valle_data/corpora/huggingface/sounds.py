@@ -32,7 +32,7 @@ def cells_in_place(column: pa.Array, mapped: pa.Buffer, path: str) -> list[Cell]
     """The sounds of a column of the Arrow file `path`, which lies in memory as `mapped`. Raises UsageError for packed buffers."""
     content, names = _children(column)
     lengths, starts = _extents(content)
-    data = content.buffers()[2] if len(content) else None
+    data = None if pa.types.is_null(content.type) else content.buffers()[2]
     begin = 0 if data is None else data.address - mapped.address
     if data is not None and data.size and not 0 <= begin <= begin + data.size <= mapped.size:
         raise UsageError(f"The sounds in {path!r} are packed. Load the data set with `datasets` and save it again with `save_to_disk`.")
@@ -81,7 +81,7 @@ def _children(column: pa.Array) -> tuple[pa.Array, pa.Array]:
 
 def _extents(content: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Length of each cell, and its start in the data buffer."""
-    buffer = content.buffers()[1]
+    buffer = None if pa.types.is_null(content.type) else content.buffers()[1]
     if not len(content) or buffer is None:
         return np.zeros(len(content), np.int64), np.zeros(len(content), np.int64)
     width = np.int64 if pa.types.is_large_binary(content.type) else np.int32

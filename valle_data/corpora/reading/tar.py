@@ -19,7 +19,7 @@ MAX_NAME_BYTES = 1 << 20
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".joblib")
 _PAX = re.compile(rb"(\d+) ([^=]+)=")
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
 
 
 @dataclass(frozen=True)
