@@ -106,8 +106,7 @@ def main() -> None:
         for way, name in (("ours", "`valle prepare`"), ("by_row", "reading the ids of all finished rows (one a part)"))
     ]
     summary = (
-        f"With {arguments.parts - UNFINISHED:,} finished parts the first unfinished one is found in {rows[0][1]} s "
-    summary += f"with {rows[0][2]} MB (target: 2 s, 100 MB)."
+        f"With {arguments.parts - UNFINISHED:,} finished parts the first unfinished one is found in {rows[0][1]} s with {rows[0][2]} MB (target: 2 s, 100 MB)."
     )
     table = Table("Median (smallest-largest)", ("what", "seconds", "MB beyond the imports"), tuple(rows))
     write_record(arguments.record, "Restart with very many finished parts (T15)", summary, [table], ["Files were in the page cache."])
