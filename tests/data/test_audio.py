@@ -4,6 +4,7 @@ import os
 import struct
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from valle_data.audio_containers.mp3 import parse_mpeg_frame
 from valle_data.audio_containers.ogg import ogg_checksum
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef
+from valle_data.source import Range, audio_digest, file_digest
 
 RATE = 16000
 FORMATS = {"wav": ("WAV", "PCM_16"), "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"), "mp3": ("MP3", "MPEG_LAYER_III")}
@@ -362,3 +364,92 @@ def test_huge_declared_length_allocates_nothing(tmp_path: Path) -> None:
     path.write_bytes(flac_with(write(tmp_path / "b.flac", kind="flac").read_bytes(), frames=(1 << 36) - 1))
     assert probe(str(path), LIMITS).num_frames == (1 << 36) - 1
     assert "`max_duration_s`" in str(refusal(path))
+
+
+# --- a range of a file
+
+
+def inside(folder: Path, content: bytes, before: bytes = b"RIFF\0\0\0\0WAVE" * 50, after: bytes = b"\xff\xfb\x90\x00OggS" * 50) -> AudioRef:
+    """A recording in the middle of a file, with beginnings of others around it."""
+    path = folder / "archive.bin"
+    path.write_bytes(before + content + after)
+    return AudioRef(str(path), offset=len(before), nbytes=len(content))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+@pytest.mark.parametrize(("before", "after"), [(b"", b""), (b"x", b""), (b"RIFF\0\0\0\0WAVE" * 50, b"\xff\xfb\x90\x00OggS" * 50)])
+def test_a_range_is_read_as_the_file_would_be(tmp_path: Path, kind: str, before: bytes, after: bytes) -> None:
+    alone = write(tmp_path / "alone", tone(2.0, channels=2), kind=kind)
+    ref = inside(tmp_path, alone.read_bytes(), before, after)
+    assert probe(ref, LIMITS) == probe(str(alone), LIMITS) == probe(AudioRef(str(alone)), LIMITS)
+    for stretch in ({}, {"channel": 1}, {"start_s": 0.5, "duration_s": 0.75}, {"start_s": 1.0}):
+        expected = read_audio(replace(AudioRef(str(alone)), **stretch), RATE, LIMITS)
+        np.testing.assert_array_equal(read_audio(replace(ref, **stretch), RATE, LIMITS), expected)
+    assert audio_digest(ref) == file_digest(str(alone)) == audio_digest(replace(ref, start_s=0.5, channel=1))
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_a_cut_range_is_found_though_its_file_goes_on(tmp_path: Path, kind: str) -> None:
+    """Also where what follows is the very rest of the recording: it is not the range's."""
+    whole = write(tmp_path / "alone", kind=kind).read_bytes()
+    for cut in (len(whole) // 2, len(whole) * 9 // 10, len(whole) - 1):
+        ref = inside(tmp_path, whole[:cut], after=whole[cut:])
+        with pytest.raises(InputError) as caught:
+            read_audio(ref, RATE, LIMITS)
+        assert caught.value.reason is ReasonCode.TRUNCATED_AUDIO, (cut, str(caught.value))
+        assert f"archive.bin' at byte {ref.offset}: " in str(caught.value)
+
+
+def test_what_is_no_recording_in_a_range(tmp_path: Path) -> None:
+    assert refusal_of(inside(tmp_path, b"<html>")).reason is ReasonCode.NOT_AUDIO
+    ref = inside(tmp_path, write(tmp_path / "a.wav").read_bytes())
+    size = os.path.getsize(ref.path)
+    for offset, nbytes in ((0, size + 1), (size, 1), (-1, 5), (0, 0), (5, -1)):
+        error = refusal_of(replace(ref, offset=offset, nbytes=nbytes))
+        assert error.reason is ReasonCode.TRUNCATED_AUDIO and f"of a file that has {size}" in str(error)
+        with pytest.raises(InputError, match="cut or replaced"):
+            probe(replace(ref, offset=offset, nbytes=nbytes), LIMITS)
+
+
+def refusal_of(ref: AudioRef) -> InputError:
+    with pytest.raises(InputError) as caught:
+        read_audio(ref, RATE, LIMITS)
+    return caught.value
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_nothing_outside_of_a_range_is_read(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ref = inside(tmp_path, write(tmp_path / "alone", kind=kind).read_bytes())
+    places: list[tuple[int, int]] = []
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda descriptor, count, place: places.append((place, place + count)) or pread(descriptor, count, place))
+    read_audio(ref, RATE, LIMITS)
+    audio_digest(ref)
+    assert places and ref.offset is not None and ref.nbytes is not None
+    assert min(start for start, _ in places) == ref.offset and max(end for _, end in places) == ref.offset + ref.nbytes
+
+
+@pytest.mark.parametrize(("kind", "failing"), [("wav", 0), ("wav", 1), ("wav", 2), ("ogg", 0), ("flac", 1)])
+def test_a_disk_that_fails_in_a_range_is_no_cut_recording(tmp_path: Path, kind: str, failing: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """libsndfile takes a failed read for the end of the file."""
+    ref = inside(tmp_path, write(tmp_path / "alone", tone(8.0), kind=kind).read_bytes())
+    pread, count = os.pread, iter(range(10**6))
+
+    def break_down(descriptor: int, nbytes: int, place: int) -> bytes:
+        if next(count) >= failing:
+            raise OSError(5, "Input/output error")
+        return pread(descriptor, nbytes, place)
+
+    monkeypatch.setattr(os, "pread", break_down)
+    error = refusal_of(ref)
+    assert error.reason is ReasonCode.STORAGE_FAILED and "Input/output error" in str(error)
+
+
+def test_a_range_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(bytes(range(100)))
+    with open(tmp_path / "a", "rb") as file:
+        piece = Range(file, 10, 20)
+        assert (piece.read(5), piece.tell(), piece.read(), piece.read(1)) == (bytes(range(10, 15)), 5, bytes(range(15, 30)), b"")
+        assert (piece.seek(-3, os.SEEK_END), piece.read(9), piece.seek(500), piece.read(9)) == (17, bytes(range(27, 30)), 500, b"")
+        with pytest.raises(ValueError, match="-1 was asked for"):
+            piece.seek(-501, os.SEEK_CUR)

@@ -246,7 +246,7 @@ def rows(kind: str, root: Path, count: int) -> dict[str, object]:
 
 @pytest.mark.parametrize("kind", ["manifest", "folder", "ljspeech", "mls", "commonvoice", "emilia", "lhotse", "gigaspeech"])
 def test_listing_holds_no_growing_list(tmp_path: Path, kind: str) -> None:
-    """A listed utterance takes 700 bytes and more; what stays is a buffer of a million characters, or 8 bytes a row."""
+    """A listed utterance takes 600 bytes and more; what stays is a buffer of a million characters, or 8 bytes a row."""
     count = 20_000 if kind in ("manifest", "gigaspeech") else 5_000
     config = rows(kind, tmp_path, count)
     corpus = CORPORA[kind](CORPORA[kind].Config.model_validate({"name": kind, "root": tmp_path, **config}))
