@@ -16,12 +16,11 @@ from pipelines.metadata_tables.gather import inputs_hash
 from pipelines.metadata_tables.rows import Chosen, read_rows
 from pipelines.metadata_tables.statistics import PERSON, with_person
 from pipelines.metadata_tables.vectors import Vectors, gather_vectors
-from pipelines.metadata_tables.write import FOLDER, ROW_GROUP, write_stream
+from pipelines.metadata_tables.write import FOLDER, ROW_GROUP, SIMILAR, write_stream
 from valle_data.errors import ExitCode
 from valle_data.shards.commit import CommitRecord, committed_parts
 from valle_data.shards.manifest import DatasetManifest
 
-NAME = "similar.parquet"
 MADE_FROM = b"valle.made_from"
 SCHEMA = pa.schema(
     [
@@ -39,7 +38,7 @@ def run(dataset: Path, *, console: Console, k: int = 10, side: str = "speaker", 
     """
     manifest = DatasetManifest.load(dataset)
     records = committed_parts(dataset)
-    path = dataset / FOLDER / NAME
+    path = dataset / FOLDER / SIMILAR
     with holding(dataset, console, take_over), console.progress(2 * len(records), "Reading", "parts read") as progress:
         chosen = read_rows(dataset, manifest, records, ["part", "group", "speaker"], where=where, seen=lambda record, table: progress.advance())
         made_from = _made_from(manifest, records, chosen, k=k, side=side)
@@ -80,16 +79,16 @@ def _write(path: Path, rows: pa.Table, vectors: Vectors, k: int, made_from: str)
 
     compared = rows.take(pa.array(vectors.rows))
     people = with_person(compared)[PERSON].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    indices, scores = top_k_similar(vectors.values, people, k)
+    found = top_k_similar(vectors.values, people, k)
     names = compared["utt_id"].combine_chunks()
 
     def pieces() -> Iterator[pa.Table]:
-        for first in range(0, len(indices), ROW_GROUP):
+        for first in range(0, len(found.indices), ROW_GROUP):
             piece = slice(first, first + ROW_GROUP)
-            yield _table(names, names.slice(first, ROW_GROUP), indices[piece], scores[piece])
+            yield _table(names, names.slice(first, ROW_GROUP), found.indices[piece], found.scores[piece])
 
     write_stream(path, SCHEMA.with_metadata({MADE_FROM: made_from.encode()}), pieces())
-    return int((indices < 0).all(axis=1).sum())
+    return int((found.indices < 0).all(axis=1).sum())
 
 
 def _table(names: pa.Array, own: pa.Array, indices: NDArray[np.integer], scores: NDArray[np.floating]) -> pa.Table:

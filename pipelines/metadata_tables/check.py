@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from pipelines.metadata_tables.attribution import NAME as ATTRIBUTION
 from pipelines.metadata_tables.attribution import load_attribution
 from pipelines.metadata_tables.check_rows import row_problems
 from pipelines.metadata_tables.gather import inputs_hash
-from pipelines.metadata_tables.write import FOLDER, STATS, load_stats, sha256_of
+from pipelines.metadata_tables.write import DUPLICATES, FOLDER, SIMILAR, STATS, load_stats, sha256_of
 from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.base import Problem, index_path
@@ -105,14 +106,15 @@ def _code_problems(dataset: Path, manifest: DatasetManifest, record: CommitRecor
 
 def _metadata_problems(dataset: Path, manifest: DatasetManifest, records: list[CommitRecord]) -> tuple[list[Problem], bool]:
     """Damage to what `valle metadata` wrote, and whether it is of other parts than there are now."""
-    path = dataset / FOLDER / STATS
+    problems, attribution = _unreadable(dataset), ""
     try:
-        stats = load_stats(dataset)
+        stats, attribution = load_stats(dataset), load_attribution(dataset).sha256
     except InputError as error:
-        return [Problem(error.reason, NO_PART, str(path), None, error.args[0])], False
+        named = {problem.message for problem in problems}
+        found = Problem(error.reason, NO_PART, str(dataset / FOLDER / STATS), None, error.args[0])
+        return problems + ([found] if error.args[0] not in named else []), False
     if stats is None:
-        return [], False
-    problems = []
+        return problems, False
     for name, expected in stats["files"].items():
         table = dataset / FOLDER / Path(name).name
         found = sha256_of(table) if table.is_file() else None
@@ -121,4 +123,17 @@ def _metadata_problems(dataset: Path, manifest: DatasetManifest, records: list[C
             state = f"has sha256 {found[:12]}" if found else "is gone"
             message = f"{table} {state}, {STATS} says {expected[:12]}. Run `valle metadata {dataset}` again."
             problems.append(Problem(reason, NO_PART, str(table), None, message))
-    return problems, stats["inputs"] != inputs_hash(manifest, records, load_attribution(dataset).sha256)
+    return problems, stats["inputs"] != inputs_hash(manifest, records, attribution)
+
+
+def _unreadable(dataset: Path) -> list[Problem]:
+    """Tables of sub-commands that are no whole Parquet files, by the checksums within them."""
+    problems = []
+    for name in (SIMILAR, DUPLICATES, ATTRIBUTION):
+        path = dataset / FOLDER / name
+        try:
+            if path.is_file():
+                decode_table(files.read(path), path=path)
+        except InputError as error:
+            problems.append(Problem(error.reason, NO_PART, str(path), None, error.args[0]))
+    return problems

@@ -19,6 +19,7 @@ from valle_data.shards.index import CORE, encode_table, index_schema, pack, writ
 
 FOLDER = "metadata"
 INDEX, SPEAKERS, GROUPS, SPLITS, STATS = "index.parquet", "speakers.parquet", "groups.parquet", "splits.parquet", "stats.json"
+SIMILAR, DUPLICATES = "similar.parquet", "duplicates.parquet"
 ROW_GROUP = 65_536
 CHUNK_BYTES = 1 << 20
 

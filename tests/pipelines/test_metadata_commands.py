@@ -1,0 +1,271 @@
+"""The sub-commands of `valle metadata`: what they find, against plain loops, and what they say when they cannot."""
+
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from pipelines.cli import main
+from pipelines.console import Console
+from pipelines.metadata_commands import sample, similar, stats, vocab
+from pipelines.metadata_commands.sample import draw, expected_shares
+from pipelines.metadata_tables.write import SIMILAR
+from tests.shard_dummies import coded, empty_dataset, identity
+from valle_data.dataset import Dataset
+from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
+from valle_data.records import CodedUtterance, Rejection
+from valle_data.samplers.levels import level_shares
+from valle_data.samplers.plan import Plan, SamplerConfig
+from valle_data.shards.commit import commit_part
+from valle_data.shards.tar import TarShard
+
+NUM_SPEAKERS, EACH = 5, 9
+
+
+def utterance(index: int) -> CodedUtterance:
+    """Number `index` of NUM_SPEAKERS x EACH, with a vector for most, spread over lengths, levels and languages."""
+    random = np.random.default_rng(index)
+    base = coded(f"u{index:03d}", num_frames=20 + 7 * index % 150, speaker=f"s{index % NUM_SPEAKERS}", seed=index)
+    vector = random.normal(0, 0.5, 16) + np.random.default_rng(1000 + index % NUM_SPEAKERS).normal(0, 1, 16)
+    vectors = {} if index % 11 == 7 else {"speaker": (vector / np.linalg.norm(vector)).astype(np.float32)}
+    language = "de" if index % 3 == 0 else "en-us"
+    return replace(
+        base,
+        utterance=replace(base.utterance, language=language, group=f"g{index % 2}"),
+        scores={"rms_dbfs": -20.0 - index, "peak_dbfs": None if index % 4 == 0 else -3.0},
+        vectors=vectors,
+        phones=tuple("wʌn" if index % 5 else "wˈʌ"),
+    )
+
+
+@pytest.fixture
+def dataset(tmp_path: Path) -> Path:
+    folder = empty_dataset(tmp_path / "set")
+    utterances = [utterance(index) for index in range(NUM_SPEAKERS * EACH)]
+    rejected = [Rejection("x", "a.wav", "decode", ReasonCode.SILENT_AUDIO, "all zeros")]
+    for part in range(3):
+        commit_part(folder, identity(part, f"id{part}"), utterances[part::3], rejected * (part + 1), TarShard())
+    return folder
+
+
+def tables(run, *arguments, **options) -> tuple[ExitCode, dict[str, list[dict]], list[dict]]:
+    """Exit code, tables by title, all events."""
+    stdout = io.StringIO()
+    code = run(*arguments, console=Console(as_json=True, stdout=stdout), **options)
+    events = [json.loads(line) for line in stdout.getvalue().splitlines()]
+    return code, {event["title"]: event["rows"] for event in events if event["event"] == "table"}, events
+
+
+def described(index: int) -> dict:
+    made = utterance(index)
+    return {
+        "utt_id": made.utterance.id,
+        "speaker": made.utterance.speaker,
+        "group": made.utterance.group,
+        "language": made.utterance.language,
+        "duration_s": np.float32(made.duration_s),
+        "rms_dbfs": made.scores["rms_dbfs"],
+        "peak_dbfs": made.scores["peak_dbfs"],
+    }
+
+
+ALL = [described(index) for index in range(NUM_SPEAKERS * EACH)]
+
+
+def test_stats_are_those_of_a_plain_loop(dataset: Path) -> None:
+    code, found, _ = tables(stats.run, dataset)
+    assert code is ExitCode.DONE
+    totals = {row["what"]: row["count"] for row in found[str(dataset)]}
+    assert (totals["utterances"], totals["quarantined"], totals["languages"]) == (len(ALL), 6, 2)
+    assert totals["hours"] == pytest.approx(sum(row["duration_s"] for row in ALL) / 3600, abs=1e-4)
+    by_language = {row["language"]: row for row in found["By language (2)"]}
+    assert {name: row["num_utterances"] for name, row in by_language.items()} == Counter(row["language"] for row in ALL)
+    by_speaker = {(row["group"], row["speaker"]): row["num_utterances"] for row in found["By speaker (10)"]}
+    assert by_speaker == Counter((row["group"], row["speaker"]) for row in ALL)
+    scores = {row["name"]: row for row in found["Quantiles"]}
+    peaks = [row["peak_dbfs"] for row in ALL if row["peak_dbfs"] is not None]
+    assert (scores["peak_dbfs"]["num_values"], scores["peak_dbfs"]["num_missing"]) == (len(peaks), len(ALL) - len(peaks))
+    assert scores["rms_dbfs"]["p25"] == pytest.approx(np.quantile([row["rms_dbfs"] for row in ALL], 0.25))
+    assert found["Quarantine by reason"] == [{"reason": "silent_audio", "count": 6, "share": f"{6 / (6 + len(ALL)):.2%}"}]
+    assert found["By split"] == [{"split": "in no split", "utterances": 45, "speakers": 10, "hours": totals["hours"]}]
+
+
+def test_stats_of_a_filter_and_by_any_column(dataset: Path) -> None:
+    _, found, _ = tables(stats.run, dataset, where="rms_dbfs < -30 and peak_dbfs is not null", by=["num_frames", "speaker"])
+    chosen = [row for row in ALL if row["rms_dbfs"] < -30 and row["peak_dbfs"] is not None]
+    assert sum(row["num_utterances"] for row in found["By speaker (10)"]) == len(chosen)
+    assert any(title.startswith("By num_frames (") for title in found)
+    with pytest.raises(UsageError, match=r"The index has no column 'speeker'. Did you mean 'speaker'\?"):
+        tables(stats.run, dataset, by=["speeker"])
+    with pytest.raises(UsageError, match="--by counts by texts and whole numbers, column rms_dbfs holds float"):
+        tables(stats.run, dataset, by=["rms_dbfs"])
+    with pytest.raises(UsageError, match="there is no column 'rms'"):
+        tables(stats.run, dataset, where="rms > 3")
+
+
+def test_stats_know_the_splits_and_filters_may_ask_for_them(dataset: Path) -> None:
+    assert main(["metadata", str(dataset), "--no-report", "--validation-fraction", "0.3", "--json"]) == 0
+    _, found, _ = tables(stats.run, dataset, where="split = 'validation'")
+    (row,) = found["By split"]
+    splits = pq.read_table(dataset / "metadata/splits.parquet")["split"].to_pylist()
+    assert (row["split"], row["utterances"]) == ("validation", splits.count("validation"))
+
+
+def test_stats_of_nothing(dataset: Path, tmp_path: Path) -> None:
+    for folder, where in ((dataset, "1 = 2"), (empty_dataset(tmp_path / "empty"), None)):
+        code, found, _ = tables(stats.run, folder, where=where)
+        assert code is ExitCode.DONE and found["Quantiles"][0]["num_values"] == 0 and found["By speaker (0)"] == []
+
+
+def test_phones_that_a_vocabulary_lacks_have_counts_and_examples(dataset: Path, tmp_path: Path) -> None:
+    file = tmp_path / "phones.txt"
+    file.write_text("w\nʌ\nx\n", encoding="utf-8")
+    code, found, events = tables(vocab.run, dataset, file)
+    assert code is ExitCode.RUN_FAILED
+    missing = {row["phone"]: row for row in found[f"Phones that {file} lacks"]}
+    plain = Counter(phone for index in range(len(ALL)) for phone in utterance(index).phones)
+    assert {phone: row["count"] for phone, row in missing.items()} == {"n": plain["n"], "ˈ": plain["ˈ"]}
+    assert missing["ˈ"]["letters"] == "U+02C8 MODIFIER LETTER VERTICAL LINE"
+    assert missing["ˈ"]["examples"] == "u000: one two ü; u015: one two ü; u030: one two ü"
+    assert [row["phone"] for row in found[f"Phones of {file} that nobody says here"]] == ["x"]
+    assert (events[-1]["num_affected"], events[-1]["missing"]) == (len(ALL), ["n", "ˈ"])
+
+
+@pytest.mark.parametrize("content", ['["w", "ʌ", "n", "ˈ"]', '{"vocabulary": ["ˈ", "w", "ʌ", "n", "q"]}'])
+def test_a_vocabulary_that_has_every_phone(dataset: Path, tmp_path: Path, content: str) -> None:
+    file = tmp_path / "model.json"
+    file.write_text(content, encoding="utf-8")
+    code, _, events = tables(vocab.run, dataset, file)
+    assert code is ExitCode.DONE and events[-1]["missing"] == [] and events[-1]["unused"] == (["q"] if "q" in content else [])
+
+
+def test_a_data_set_has_every_phone_of_its_own_and_a_filter_may_leave_phones_out(dataset: Path) -> None:
+    assert tables(vocab.run, dataset, dataset)[0] is ExitCode.DONE
+    _, _, events = tables(vocab.run, dataset, dataset, where="utt_id = 'u001'")
+    assert events[-1]["unused"] == ["ˈ"] and events[-1]["num_utterances"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "sentence"),
+    [
+        ("nowhere", None, "there is no such run, data set or file"),
+        ("a.json", b"{", "is no JSON"),
+        ("a.json", b'{"vocabulary": 3}', "has no list of symbols named `vocabulary`"),
+        ("a.txt", b"\xff", "a file of symbols is UTF-8"),
+    ],
+)
+def test_what_is_no_vocabulary_is_refused(dataset: Path, tmp_path: Path, name: str, content: bytes | None, sentence: str) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises((UsageError, InputError), match=sentence):
+        tables(vocab.run, dataset, tmp_path / name)
+
+
+def test_a_folder_without_a_vocabulary_is_refused(dataset: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match="holds no checkpoint"):
+        tables(vocab.run, dataset, tmp_path / "empty")
+
+
+def stored(index: int) -> np.ndarray | None:
+    """The vector of an utterance as a side file holds it."""
+    vector = utterance(index).vectors.get("speaker")
+    return None if vector is None else vector.astype(np.float16).astype(np.float32)
+
+
+@pytest.mark.parametrize("k", [1, 3, 100])
+def test_similar_utterances_are_those_of_a_plain_loop(dataset: Path, k: int) -> None:
+    code, _, events = tables(similar.run, dataset, k=k)
+    assert code is ExitCode.DONE
+    table = pq.read_table(dataset / "metadata" / SIMILAR, page_checksum_verification=True)
+    found = {row["utt_id"]: row for row in table.to_pylist()}
+    with_vector = [index for index in range(len(ALL)) if stored(index) is not None]
+    assert sorted(found) == [ALL[index]["utt_id"] for index in with_vector] and events[-1]["num_without_vector"] == len(ALL) - len(with_vector)
+    for index in with_vector:
+        own = ALL[index]
+        others = [other for other in with_vector if other != index and (ALL[other]["group"], ALL[other]["speaker"]) == (own["group"], own["speaker"])]
+        ranked = sorted(((float(stored(index) @ stored(other)), ALL[other]["utt_id"]) for other in others), reverse=True)[:k]  # type: ignore[operator]
+        assert found[own["utt_id"]]["similar"] == [name for _, name in ranked]
+        np.testing.assert_allclose(found[own["utt_id"]]["score"], [score for score, _ in ranked], atol=2e-3)
+
+
+def test_similar_is_made_once_and_again_when_data_or_options_change(dataset: Path) -> None:
+    path = dataset / "metadata" / SIMILAR
+    tables(similar.run, dataset, k=2)
+    first = path.read_bytes()
+    assert any("is up to date" in event.get("message", "") for event in tables(similar.run, dataset, k=2)[2]) and path.read_bytes() == first
+    tables(similar.run, dataset, k=3)
+    assert path.read_bytes() != first
+    tables(similar.run, dataset, k=2)
+    assert path.read_bytes() == first
+    path.write_bytes(first[:100])
+    tables(similar.run, dataset, k=2)
+    assert path.read_bytes() == first
+    tables(similar.run, dataset, k=2, where="language = 'de'")
+    assert pq.read_table(path).num_rows < len(ALL) // 2
+    commit_part(dataset, identity(7, "id7"), [replace(utterance(90), utterance=replace(utterance(90).utterance, id="new"))], [], TarShard())
+    tables(similar.run, dataset, k=2)
+    assert "new" in pq.read_table(path)["utt_id"].to_pylist()
+
+
+def test_similar_without_vectors_says_what_makes_them(tmp_path: Path) -> None:
+    folder = empty_dataset(tmp_path / "set")
+    assert tables(similar.run, folder)[0] is ExitCode.DONE
+    commit_part(folder, identity(0), [coded("a")], [], TarShard())
+    with pytest.raises(InputError, match=r"has no 'speaker' vectors \(none at all\). Prepare it with the stage that makes them, such as `speaker: {}`"):
+        tables(similar.run, folder)
+
+
+def plan_of(dataset: Path, **changes) -> Plan:
+    return Plan(Dataset.open(dataset).columns, SamplerConfig(max_positions=512, prompt_min_duration_s=0.2, **changes))
+
+
+@pytest.mark.parametrize(("mode", "temperature"), [("path", None), ("speaker", None), ("group", 2.0)])
+def test_expected_shares_are_those_that_many_draws_have(dataset: Path, mode: str, temperature: float | None) -> None:
+    plan = plan_of(dataset, mode=mode, temperature=temperature)
+    shares, drawn = expected_shares(plan), draw(plan, 800)
+    assert shares.sum() == pytest.approx(1.0)
+    np.testing.assert_allclose(drawn.rows / drawn.num_draws, shares, atol=0.1 * shares.max())
+    np.testing.assert_allclose(drawn.levels / drawn.num_draws, level_shares(0.5, "uniform", 8), atol=4e-3)
+
+
+def test_what_is_too_long_is_expected_never(dataset: Path) -> None:
+    plan = plan_of(dataset)
+    plan = Plan(plan.columns, plan.config.model_copy(update={"max_positions": 100}))
+    shares = expected_shares(plan)
+    assert (shares == 0).sum() == plan.num_too_long > 0 and shares.sum() == pytest.approx(1.0)
+
+
+def test_the_explanation_counts_what_the_plan_holds(dataset: Path) -> None:
+    options: Sequence[str] = ["sampler.mode=speaker", "sampler.max_positions=512", "sampler.prompt_min_duration_s=0.2"]
+    _, found, _ = tables(sample.run, dataset, options, steps=40, explain=True)
+    drawn = draw(plan_of(dataset, mode="speaker"), 40)
+    figures = {row["what"]: row["value"] for row in found["What the sampler draws (mode speaker, seed 0)"]}
+    assert (figures["draws"], figures["micro-batches"]) == (drawn.num_draws, 40)
+    assert figures["positions in use"] == f"{drawn.num_positions / (40 * 512):.2%}"
+    speakers = found["By speaker: expected and realised"]
+    assert len(speakers) == 10 and {row["expected"] for row in speakers} == {"10.000%"}
+    assert sum(row["draws"] for row in speakers) == sum(row["draws"] for row in found["By level: expected and realised"]) == drawn.num_draws
+    assert sum(row["draws too many"] for row in found["By group: expected and realised"]) == pytest.approx(0, abs=0.05)
+
+
+def test_draws_are_listed_by_their_ids(dataset: Path) -> None:
+    _, found, _ = tables(sample.run, dataset, ["sampler.max_positions=512"], steps=2)
+    (rows,) = found.values()
+    assert {row["micro-batch"] for row in rows} == {0, 1} and {row["utterance"] for row in rows} <= {row["utt_id"] for row in ALL}
+    plan = Plan(Dataset.open(dataset).columns, SamplerConfig(max_positions=512))
+    assert len(rows) == draw(plan, 2).num_draws
+
+
+def test_compacting_changes_nothing_that_is_read(dataset: Path) -> None:
+    before = Dataset.open(dataset)
+    assert main(["metadata", "compact", str(dataset), "--json"]) == 0
+    after = Dataset.open(dataset)
+    assert before.columns.fingerprint == after.columns.fingerprint and len(after) == len(ALL)
+    assert main(["metadata", "check", str(dataset), "--json"]) == 0
