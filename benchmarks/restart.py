@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from record import Table, median_and_spread, write_record
 
+from pipelines.prepare import sweep
 from valle_data.records import AudioRef, CodedUtterance, PlannedUtterance, Utterance
 from valle_data.shards.base import record_path
 from valle_data.shards.commit import commit_part
@@ -55,7 +56,8 @@ def _planned(part: int) -> PlannedPart:
 
 
 def ours(folder: Path) -> int:
-    """The first unfinished part, as the command finds it."""
+    """The first unfinished part, as the command finds it once it holds the lock."""
+    sweep(folder)
     return next(unfinished_parts(folder, committed_numbers(folder))).part
 
 

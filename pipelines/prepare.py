@@ -71,7 +71,7 @@ def _prepare(config: PrepareConfig, output: Path, executor: Executor[PlannedPart
     tools = make_tools(config)
     manifest = manifest_for(config, tools)
     claim(output, manifest)
-    _sweep(output)
+    sweep(output)
     files.write_atomically(output / CONFIG_NAME, dump_config(config).encode())
     job = PartJob(output, config, manifest.codec, manifest.config_hash)
     intake = Intake(config, output, tools.phonemizer, console, IntakeOptions(options.limit, options.retried))
@@ -81,11 +81,12 @@ def _prepare(config: PrepareConfig, output: Path, executor: Executor[PlannedPart
         if error.reason is ReasonCode.SOURCE_CHANGED:
             withdraw(output, {part.part for part in unfinished_parts(output, committed_numbers(output))})
         raise
-    _sweep(output)  # what killed workers left
+    sweep(output)  # what killed workers left
     return summarize(output)
 
 
-def _sweep(output: Path) -> None:
+def sweep(output: Path) -> None:
+    """Remove what killed runs and workers left."""
     for folder in (*FOLDERS, "."):
         files.sweep(output / folder)
 

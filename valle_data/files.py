@@ -206,5 +206,6 @@ def names(folder: Path) -> list[str]:
 
 def sweep(folder: Path) -> None:
     """Remove what interrupted runs left in `folder`. Only for the holder of the lock."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        discard(path)
+    for name in names(folder):
+        if name.startswith(TEMPORARY):
+            discard(folder / name)
