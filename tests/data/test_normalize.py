@@ -8,9 +8,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.speech_texts import WORDS
 from valle_data.errors import InputError, ReasonCode
+from valle_data.text.hanzi_numbers import spell_digits, spell_hanzi
 from valle_data.text.normalize import normalize
 from valle_data.text.numbers import LANGUAGES, MAX_DIGITS, speak_numbers
+from valle_data.text.readings import READINGS
+from valle_data.text.readings.base import Reading
 
 
 def reason(text: str, max_characters: int = 1000) -> ReasonCode:
@@ -33,6 +37,9 @@ def reason(text: str, max_characters: int = 1000) -> ReasonCode:
         ("a < b {c} [d] e_f ~ `g` *h*", "a b c d e f g h"),
         ("lone \ud800 surrogate", "lone surrogate"),
         ("\u4f60\u597d", "\u4f60\u597d"),
+        ("Ｆｕｌｌ　ｗｉｄｔｈ（ＡＢＣ）", "Full width(ABC)"),
+        ("ﾊﾟﾋﾟ｡", "パピ。"),
+        ("你好，世界！", "你好、世界！"),
         ("x" * 1000, "x" * 1000),
     ],
 )
@@ -46,7 +53,10 @@ def test_plain_text(text: str, expected: str) -> None:
         ("en-us", "42", "forty-two"),
         ("en", "1,234,567 and 3.14", "one million two hundred and thirty-four thousand five hundred and sixty-seven and three point one four"),
         ("en", "-5 to 007", "minus five to zero zero seven"),
-        ("en", "the 21st, $5.50", "the twenty-first, five point five zero $"),
+        ("en", "the 21st, $5.50", "the twenty-first, five dollars and fifty cents"),
+        ("zh", "-10010, 3.14, 12, 100000500", "负 一万零一十, 三 点 一 四, 十二, 一亿零五百"),
+        ("ja", "123円", "百二十三円"),
+        ("sv", "$5, 10:30", "fem $, tio trettio"),
         ("en", "mp3 and B2B", "mp three and B two B"),
         ("en", "1" * 13, " ".join(["one"] * 13)),
         ("de-AT", "1.234,5", "eintausendzweihundertvierunddreißig Komma fünf"),
@@ -68,7 +78,7 @@ def test_numbers_are_spoken(language: str, text: str, expected: str) -> None:
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_listed_language_speaks_every_kind_of_number(language: str) -> None:
     """num2words raises, returns nothing or does not return at all for some numbers of some languages; those listed here are safe."""
-    assert LANGUAGES[language].converter in num2words.CONVERTER_CLASSES
+    assert LANGUAGES[language].converter in {*num2words.CONVERTER_CLASSES, "hanzi"}
     mark = LANGUAGES[language].mark
     for number in (
         "0",
@@ -105,6 +115,8 @@ def test_whole_numbers_are_num2words() -> None:
         'say <break time="1s"/> this',
         "<b>bold",
         "<!-- x -->",
+        "＜ｂ＞wide",
+        "［［h@］］",
         "[[h@l'oU]]",
         "x [[",
         "[\u200b[x]\u200b]",
@@ -139,10 +151,19 @@ def test_long_texts_of_any_kind_end(unit: str) -> None:
         assert error.reason in (ReasonCode.TEXT_EMPTY, ReasonCode.TEXT_MARKUP)
 
 
-SPOKEN_LANGUAGES = ["en-us", "de", "fr", "ru", "ja", "ka", "xx", ""]
+SPOKEN_LANGUAGES = ["en-us", "en-gb", "de", "fr", "es", "it", "ru", "ja", "zh", "ko", "ka", "xx", ""]
 
 
-@given(text=st.text(max_size=200), language=st.sampled_from(SPOKEN_LANGUAGES))
+PIECES = st.sampled_from(
+    (
+        "1 2 21 05 2024 1999 12 30 : . , / - % $ € ¥ ° °C km km/h St. No. Dr. etc. z.B. u.a. 1er 2e 3º ª th st am pm Uhr h May Mai in "
+        "年 月 日 人 个 명 시 & § # ( )"
+    ).split()
+    + [" "] * 12
+)
+
+
+@given(text=st.text(max_size=200) | st.lists(PIECES, max_size=30).map("".join), language=st.sampled_from(SPOKEN_LANGUAGES))
 @example(text="1\u200b2", language="de")
 @example(text="<" + "\u0338", language="en-us")
 @example(text="1 234\u00a0567", language="fr")
@@ -168,3 +189,84 @@ def test_numbers_leave_no_digit(text: str, language: str) -> None:
     spoken = speak_numbers(text, language)
     assert not any(letter.isdecimal() for letter in spoken)
     assert speak_numbers(spoken, language) == spoken
+
+
+# --- what a language says for its written forms
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "expected"),
+    [
+        ("en", "Dr. Smith of St. John St. etc.", "Doctor Smith of Saint John Street et cetera."),
+        ("en", "5/3/2024 and 2024-05-03", "May third, twenty twenty-four and May third, twenty twenty-four"),
+        ("en-GB", "5/3/2024", "March fifth, twenty twenty-four"),
+        ("en", "May 3, 2024, in 1999", "May third, twenty twenty-four, in nineteen ninety-nine"),
+        ("en", "10:30 am, 9:00, 7:05 p.m.", "ten thirty A M, nine o'clock, seven oh five P M"),
+        ("en", "10:30:15, 3:5", "ten thirty fifteen, three five"),
+        ("en", "$1, $0.99, £3.01", "one dollar, ninety-nine cents, three pounds and one penny"),
+        ("en", "€1,234.50", "one thousand two hundred and thirty-four euros and fifty cents"),
+        ("en", "$1.5 billion", "one point five billion dollars"),
+        ("en", "No. 5 & 50% of 1 km at 20°C", "number five and fifty percent of one kilometer at twenty degrees Celsius"),
+        ("en", "13/45/2024", "thirteen/forty-five/two thousand and twenty-four"),
+        ("de", "am 3. Mai 2024, das 3. Kapitel", "am dritten Mai zweitausendvierundzwanzig, das dritte Kapitel"),
+        ("de", "Am 3.5.2024 um 10:30 Uhr, 1:00", "Am dritten Mai zweitausendvierundzwanzig um zehn Uhr dreißig, ein Uhr"),
+        ("de", "Er zahlte 5,50 € usw.", "Er zahlte fünf Euro fünfzig Cent und so weiter."),
+        ("de", "Nr. 3, z. B. 1 km", "Nummer drei, zum Beispiel ein Kilometer"),
+        ("fr", "M. Dupont, le 1er mai à 21h05", "Monsieur Dupont, le premier mai à vingt et une heures cinq"),
+        ("fr", "la 1re fois, le 2e étage, 1/5/2024", "la première fois, le deuxième étage, premier mai deux mille vingt-quatre"),
+        ("fr", "5,50 €, 21 £, 50 %", "cinq euros cinquante centimes, vingt et une livres, cinquante pour cent"),
+        ("es", "El Sr. Díaz, 21 €, 2.ª, 1:00", "El señor Díaz, veintiún euros, segunda, una en punto"),
+        ("es", "1/5/2024, 5,50 €", "primero de mayo de dos mil veinticuatro, cinco euros con cincuenta céntimos"),
+        ("it", "il Sig. Rossi, 1º maggio, 10:30, 1 €", "il signor Rossi, primo maggio, dieci e trenta, un euro"),
+        ("ja", "２０２４年５月３日、１０：３０に３人が￥1,234。50％", "二千二十四年五月三日、十時三十分に三人が千二百三十四円。五十パーセント"),
+        ("zh", "２０２４年５月３日，10:05，2个人花了¥2，50%。", "二零二四年五月三日、十点零五分、两个人花了两元、百分之五十。"),
+        ("ko", "2024-10-03 6월 2:30 3명 20살 16 ₩1,000", "이천이십사년 시월 삼일 유월 두 시 삼십 분 세 명 스무 살 십육 천 원"),
+    ],
+)  # fmt: skip
+def test_plain_forms_are_spoken(language: str, text: str, expected: str) -> None:
+    assert normalize(text, language, 1000) == expected
+    assert normalize(expected, language, 1000) == expected
+
+
+@pytest.mark.parametrize("language", READINGS)
+def test_every_reading_says_every_day_minute_and_amount(language: str) -> None:
+    reading: Reading = READINGS[language]()
+    days = {reading.date(2024, month, day) for month in range(1, 13) for day in range(1, 32)}
+    minutes = {reading.time(hour, minute) for hour in range(24) for minute in range(60)}
+    assert len(days) == 372 and len(minutes) == 1440
+    for words in (*days, *minutes):
+        assert not re.search(r"\d", words) and words == words.strip()
+    for currency in reading.currencies.values():
+        assert len({reading.money(units, 0, currency) for units in range(101)}) == 101
+    for unit in reading.units.values():
+        assert unit.one and unit.many
+    for words in reading.abbreviations.values():
+        assert not re.search(r"[\d.]", words) and reading.read(words) == words, "an expansion is not expanded again"
+
+
+OTHERS = ["Dr.", "5", "😀", "10:30", "$5", "in", "May", "St.", "it's"]
+
+
+@given(st.lists(st.sampled_from([*WORDS, *OTHERS]), min_size=1, max_size=20), st.sampled_from(["en", "de", "fr", "es", "it"]))
+@settings(max_examples=200, deadline=None)
+def test_no_word_is_lost(words: list[str], language: str) -> None:
+    """What is plain words stays, in its order, whatever stands between."""
+    plain = [word for word in words if word in WORDS]
+    try:
+        said = iter(normalize(" ".join(words), language, 5000).split())
+    except InputError:
+        assert not plain
+        return
+    assert all(word in said for word in plain)
+
+
+def test_hanzi_numbers_by_their_rules() -> None:
+    """GB/T 15835 and every primer: 零 once for a gap, 十 in front, groups of four."""
+    known = {
+        0: "零", 10: "十", 11: "十一", 20: "二十", 101: "一百零一", 110: "一百一十", 1001: "一千零一", 1010: "一千零一十", 10000: "一万",
+        10001: "一万零一", 20300: "二万零三百", 100000: "十万", 1000000: "一百万", 10010000: "一千零一万", 100000000: "一亿",
+        100010000: "一亿零一万", 120034000560: "一千二百亿三千四百万零五百六十",
+    }  # fmt: skip
+    assert {value: spell_hanzi(value) for value in known} == known
+    assert len({spell_hanzi(value) for value in range(20_000)}) == 20_000
+    assert spell_digits("2024") == "二零二四"

@@ -1,4 +1,7 @@
-"""Phonemize: text -> normalised text -> phones of the data set's vocabulary, one list of texts per language."""
+"""Phonemize: text -> normalised text -> phones of the data set's vocabulary, one list of texts per language.
+
+A process holds one backend of each library for its life; where a library is not thread-safe, its phonemizer lets one thread in at a time.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,12 +18,14 @@ class PhonemizeStage(Stage):
     """See the module."""
 
     name = "phonemize"
+    version = "2"
     reasons = frozenset(
         {
             ReasonCode.TEXT_EMPTY,
             ReasonCode.TEXT_TOO_LONG,
             ReasonCode.TEXT_MARKUP,
             ReasonCode.TEXT_UNSPEAKABLE,
+            ReasonCode.TEXT_WRONG_LANGUAGE,
             ReasonCode.UNKNOWN_LANGUAGE,
             ReasonCode.UNKNOWN_PHONE,
         }

@@ -5,20 +5,27 @@ import unicodedata
 from functools import cache
 from typing import NamedTuple
 
+from valle_data.text.hanzi_numbers import spell_hanzi
+
 
 class NumberWords(NamedTuple):
-    """`converter` is num2words' name of the language; `minus` and `point` are spoken for the sign and the decimal mark; `mark` is that mark."""
+    """`converter` is num2words' name of the language, or "hanzi"; `minus` and `point` are spoken for the sign and the decimal mark; `mark` is that mark.
+
+    `spaced` tells whether spaces stand between words, so that a number is kept apart from the letters it touches.
+    """
 
     converter: str
     minus: str
     point: str
     mark: str = ","
+    spaced: bool = True
 
 
 LANGUAGES: dict[str, NumberWords] = {
     "ar": NumberWords("ar", "ناقص", "فاصلة"),
     "be": NumberWords("be", "мінус", "коска"),
     "ca": NumberWords("ca", "menys", "coma"),
+    "cmn": NumberWords("hanzi", "负", "点", ".", spaced=False),
     "cs": NumberWords("cs", "mínus", "celá"),
     "cy": NumberWords("cy", "minws", "pwynt", "."),
     "da": NumberWords("da", "minus", "komma"),
@@ -36,7 +43,7 @@ LANGUAGES: dict[str, NumberWords] = {
     "id": NumberWords("id", "minus", "koma"),
     "is": NumberWords("is", "mínus", "komma"),
     "it": NumberWords("it", "meno", "virgola"),
-    "ja": NumberWords("ja", "マイナス", "点", "."),
+    "ja": NumberWords("ja", "マイナス", "点", ".", spaced=False),
     "kk": NumberWords("kz", "минус", "бүтін"),
     "ko": NumberWords("ko", "마이너스", "점", "."),
     "lt": NumberWords("lt", "minus", "kablelis"),
@@ -58,13 +65,14 @@ LANGUAGES: dict[str, NumberWords] = {
     "tr": NumberWords("tr", "eksi", "virgül"),
     "uk": NumberWords("uk", "мінус", "кома"),
     "vi": NumberWords("vi", "âm", "phẩy"),
+    "zh": NumberWords("hanzi", "负", "点", ".", spaced=False),
 }
 
 MAX_DIGITS = 12
 """A longer number, or one that begins with 0, is a code and is read digit by digit."""
 
-ORDINAL = re.compile(r"(?<![\w.,])(\d{1,9})(?:st|nd|rd|th)\b", re.IGNORECASE)
 CURRENCY_BEFORE = re.compile(r"([$€£¥])\s?(\d+(?:[.,]\d+)*)")
+BETWEEN_DIGITS = re.compile(r"(?<=\d)[:：](?=\d)")
 NOTATIONS = {
     mark: re.compile(rf"(?P<minus>(?<!\S)[-−](?=\d))?(?P<whole>\d{{1,3}}(?:{grouping}\d{{3}})+(?!\d)|\d+)(?:{re.escape(mark)}(?P<part>\d+))?")
     for mark, grouping in ((".", ","), (",", "[.\u00a0\u202f]"))
@@ -76,10 +84,8 @@ def speak_numbers(text: str, language: str) -> str:
     words = find_number_words(language)
     if words is None or not any(letter.isdecimal() for letter in text):
         return text
-    text = CURRENCY_BEFORE.sub(r"\2 \1", text)
-    if words.converter == "en":
-        text = ORDINAL.sub(lambda match: _spaced(match, _whole(int(match.group(1)), words.converter, "ordinal")), text)
-    return NOTATIONS[words.mark].sub(lambda match: _spaced(match, _number(match, words)), text)
+    text = BETWEEN_DIGITS.sub(" ", CURRENCY_BEFORE.sub(r"\2 \1", text))
+    return NOTATIONS[words.mark].sub(lambda match: _spaced(match, _number(match, words), words), text)
 
 
 def find_number_words(language: str) -> NumberWords | None:
@@ -93,9 +99,9 @@ def _number(match: re.Match[str], words: NumberWords) -> str:
     part = _ascii_digits(match["part"] or "")
     is_code = len(whole) > MAX_DIGITS or (len(whole) > 1 and whole.startswith("0"))
     spoken = [words.minus] if match["minus"] else []
-    spoken += [_whole(int(digit), words.converter) for digit in whole] if is_code else [_whole(int(whole), words.converter)]
+    spoken += [spell_number(int(digit), words.converter) for digit in whole] if is_code else [spell_number(int(whole), words.converter)]
     if part:
-        spoken += [words.point, *(_whole(int(digit), words.converter) for digit in part)]
+        spoken += [words.point, *(spell_number(int(digit), words.converter) for digit in part)]
     return " ".join(spoken)
 
 
@@ -103,20 +109,26 @@ def _ascii_digits(number: str) -> str:
     return "".join(str(unicodedata.decimal(letter)) for letter in number if letter.isdecimal())
 
 
-def _spaced(match: re.Match[str], words: str) -> str:
+def _spaced(match: re.Match[str], spoken: str, words: NumberWords) -> str:
     """Words kept apart from letters that touch the number."""
+    if not words.spaced:
+        return spoken
     before = match.string[match.start() - 1 : match.start()] if match.start() else ""
     after = match.string[match.end() : match.end() + 1]
-    return (" " if before.isalnum() else "") + words + (" " if after.isalnum() else "")
+    return (" " if before.isalnum() else "") + spoken + (" " if after.isalnum() else "")
 
 
-@cache
-def _digit(value: int, converter: str, kind: str) -> str:
+def spell_number(value: int, converter: str, kind: str = "cardinal") -> str:
+    """A whole number of at most `MAX_DIGITS` digits in words; only small ones are remembered, so that memory stays bounded."""
+    return _remembered(value, converter, kind) if value < 10_000 else _spell(value, converter, kind)
+
+
+def _spell(value: int, converter: str, kind: str) -> str:
+    if converter == "hanzi":
+        return spell_hanzi(value)
     from num2words import num2words
 
-    return str(num2words(value, lang=converter, to=kind)).replace(",", "")
+    return str(num2words(value, lang=converter, to=kind)).replace(",", "").strip()
 
 
-def _whole(value: int, converter: str, kind: str = "cardinal") -> str:
-    """A whole number of at most `MAX_DIGITS` digits in words; only small ones are kept, so that memory stays bounded."""
-    return _digit(value, converter, kind) if value < 10_000 else _digit.__wrapped__(value, converter, kind)
+_remembered = cache(_spell)

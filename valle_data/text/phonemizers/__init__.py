@@ -7,5 +7,10 @@ PHONEMIZERS = Table(
     {
         "espeak": "valle_data.text.phonemizers.espeak:EspeakPhonemizer",
         "characters": "valle_data.text.phonemizers.characters:CharacterPhonemizer",
+        "japanese": "valle_data.text.phonemizers.japanese:JapanesePhonemizer",
+        "mandarin": "valle_data.text.phonemizers.mandarin:MandarinPhonemizer",
+        "korean": "valle_data.text.phonemizers.korean:KoreanPhonemizer",
+        "multilingual": "valle_data.text.phonemizers.multilingual:MultilingualPhonemizer",
     },
+    extras={"japanese": "ja", "mandarin": "zh"},
 )
