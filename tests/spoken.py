@@ -11,6 +11,7 @@ import soundfile
 ROOT = Path(__file__).parents[1]
 RATE = 16_000
 AUDIBLE = 0.01
+SHORTEST_S = 1.2
 DIGITS = tuple("zero one two three four five six seven eight nine".split())
 
 
@@ -46,9 +47,10 @@ class LongRecording:
 
 @cache
 def spoken(voice: str, side: str = "train", count: int = 12) -> tuple[Spoken, ...]:
-    """The first `count` recordings of a voice."""
-    paths = sorted((ROOT / "examples/digits" / side / voice).glob("*.ogg"))[:count]
-    return tuple(Spoken(_trimmed(path), path.with_suffix(".txt").read_text(encoding="utf-8").strip()) for path in paths)
+    """The first `count` recordings of a voice that are long enough to be utterances."""
+    paths = sorted((ROOT / "examples/digits" / side / voice).glob("*.ogg"))
+    found = [Spoken(_trimmed(path), path.with_suffix(".txt").read_text(encoding="utf-8").strip()) for path in paths]
+    return tuple(one for one in found if len(one.samples) >= SHORTEST_S * RATE)[:count]
 
 
 def _trimmed(path: Path) -> np.ndarray:

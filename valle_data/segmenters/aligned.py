@@ -19,7 +19,7 @@ from valle_data.recognisers import RECOGNISERS, held
 from valle_data.recognisers.base import RATE_HZ, Transcript, Word
 from valle_data.segmenters.base import Piece, Recording, Segmenter, SegmenterConfig
 from valle_data.segmenters.silero import SileroSegmenter, speech_frames
-from valle_data.speech.alignment import Passage, PassageRules, Token, align, passages, tokens_of
+from valle_data.speech.alignment import Passage, PassageRules, Token, agreeing, align, passages, tokens_of
 from valle_data.speech.intervals import Interval, SpeechFrames, SpeechRules, padded, utterances
 
 CHUNK_DURATION_S = 25.0
@@ -33,7 +33,7 @@ class AlignedSegmenter(Segmenter):
     gives_text = True
 
     class Config(SegmenterConfig):
-        """Passages with a smaller share of words that agree than `min_matched` are left out; `aligned_share` is a score of the others."""
+        """Of a passage at least the share `min_matched` of the words agree, and of the recording as a whole; `aligned_share` is a score of each passage."""
 
         name: Literal["aligned"] = "aligned"
         recogniser: from_table(RECOGNISERS) = "faster_whisper"  # pyright: ignore[reportInvalidTypeForm]
@@ -66,16 +66,13 @@ class AlignedSegmenter(Segmenter):
         tokens = tokens_of(utterance.text, utterance.language)
         heard = self._hear(chunks, samples, tokens, utterance.language)
         rules = PassageRules(self.config.min_duration_s, self.config.max_duration_s - 2 * self.config.padding_s, self.config.pause_s)
-        found = [
-            passage
-            for passage in passages(align(tokens, heard, utterance.language), heard, rules)
-            if passage.matched >= self.config.min_matched and passage.end_s - passage.start_s >= self.config.min_duration_s
-        ]
-        if not found:
+        alignment = align(tokens, heard, utterance.language)
+        found = [passage for passage in passages(alignment, rules) if passage.matched >= self.config.min_matched]
+        if not found or alignment.matched < self.config.min_matched:
             raise InputError(
                 ReasonCode.TEXT_NOT_ALIGNED,
-                f"At least {self.config.min_matched:g} of the words of a passage must be heard (`min_matched`); no passage of {len(tokens)} words has so many. "
-                f"It begins {utterance.text[:60]!r}, and what is heard begins {' '.join(word.text for word in heard[:8])!r}. Do they belong together?",
+                f"At least {self.config.min_matched:g} of the words of text and recording must agree (`min_matched`); here it is {alignment.matched:.2f}. "
+                f"The text begins {utterance.text[:60]!r}, and what is heard begins {' '.join(word.text for word in heard[:8])!r}. Do they belong together?",
             )
         return self._cut(found, tokens, utterance.text, frames, recording.own)
 
@@ -105,7 +102,7 @@ class AlignedSegmenter(Segmenter):
             expected = " ".join(word for token in window for word in token.spoken)
             outcomes += self.recogniser.transcribe([waveform], [language], [expected])
             if isinstance(outcomes[-1], Transcript):
-                found = [index for index, token in enumerate(align(window, outcomes[-1].words, language)) if token.num_heard]
+                found = [index for index, heard in enumerate(agreeing(window, outcomes[-1].words, language)) if heard]
                 place = max(0, place - WORDS_BEHIND) + found[-1] + 1 if found else place
         return outcomes
 

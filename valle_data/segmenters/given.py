@@ -1,5 +1,6 @@
 """Utterances by timestamps that somebody has written down, with their texts: `valle_data/speech/timestamps.py` says where they are looked for."""
 
+from math import inf
 from typing import Literal
 
 from pydantic import Field
@@ -31,6 +32,7 @@ class GivenSegmenter(Segmenter):
 
     def pieces(self, recording: Recording) -> list[Piece]:
         own_start_s, own_end_s = (recording.stretch.start_s + place for place in recording.stretch.middle)
+        own_end_s = inf if recording.utterance.audio.duration_s is None else own_end_s  # beyond the end of a recording nothing belongs to anybody else
         rows = [row for row in given_timestamps(recording.utterance) if own_start_s <= (row.start_s + row.end_s) / 2 < own_end_s]
         fitting = [row for row in rows if self.config.min_duration_s <= row.end_s - row.start_s <= self.config.max_duration_s]
         return [self._piece(row, recording) for row in fitting]

@@ -1,12 +1,16 @@
 """A text known to be read in a recording, and the words a recogniser heard there -> the times of the text's own words, and utterances.
 
-The words heard are laid along the words of the text by edit distance; those that agree are anchors, and utterances begin and end between two of them.
+The words heard are laid along the words of the text by edit distance; those that agree are anchors, and utterances begin and end at anchors. What is written
+and not heard, or heard and not written, is in no utterance.
 """
 
 import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, pairwise
+from math import inf
 
 from rapidfuzz.distance import Levenshtein
 
@@ -16,6 +20,8 @@ from valle_data.speech.judging import for_scoring, spaceless
 SENTENCE_END = re.compile(r"[.!?…。！？؟।]['\"”’»)\]]*$")
 MIN_ANCHOR_WORDS = 2
 """A single word that agrees between two that do not may be another one of the same sound."""
+MAX_HOLE_WORDS = 3
+"""More words in a row that do not agree are not misheard, but left out or put in by the reader."""
 
 
 @dataclass(frozen=True)
@@ -26,16 +32,6 @@ class Token:
     end: int
     spoken: tuple[str, ...]
     ends_sentence: bool
-
-
-@dataclass(frozen=True)
-class AlignedToken:
-    """A word of the text; times are None where it was not heard."""
-
-    token: Token
-    start_s: float | None
-    end_s: float | None
-    num_heard: int
 
 
 @dataclass(frozen=True)
@@ -60,9 +56,8 @@ class PassageRules:
 
 def tokens_of(text: str, language: str) -> list[Token]:
     """The words of a text in order; single letters in a language without spaces."""
-    found = re.finditer(r"\S", text) if spaceless(language) else re.finditer(r"\S+", text)
     tokens: list[Token] = []
-    for match in found:
+    for match in re.finditer(r"\S" if spaceless(language) else r"\S+", text):
         spoken = tuple(for_scoring(match.group(), language).split())
         ends = bool(SENTENCE_END.search(match.group()))
         if not spoken and tokens and not _opens(match.group()):
@@ -78,18 +73,17 @@ def _opens(text: str) -> bool:
     return all(unicodedata.category(letter) in ("Ps", "Pi") or letter in "¿¡" for letter in text)
 
 
-def align(tokens: Sequence[Token], heard: Sequence[Word], language: str) -> list[AlignedToken]:
-    """The words of the text with the times at which they were heard."""
+def agreeing(tokens: Sequence[Token], heard: Sequence[Word], language: str) -> list[tuple[int, ...]]:
+    """For each word of the text the numbers of the heard words that agree with it, in order; none for a word that was not heard."""
     spoken = [(word, index) for index, token in enumerate(tokens) for word in token.spoken]
     flat = [(word, position) for position, one in enumerate(heard) for word in _parts(one.text, language)]
-    places: dict[int, list[int]] = {}
-    blocks = [block for block in Levenshtein.opcodes([word for word, _ in spoken], [word for word, _ in flat]) if block.tag == "equal"]
-    for block in blocks:
-        if block.src_end - block.src_start < min(MIN_ANCHOR_WORDS, len(spoken)):
+    places: list[list[int]] = [[] for _ in tokens]
+    for block in Levenshtein.opcodes([word for word, _ in spoken], [word for word, _ in flat]):
+        if block.tag != "equal" or block.src_end - block.src_start < min(MIN_ANCHOR_WORDS, len(spoken)):
             continue
         for offset in range(block.src_end - block.src_start):
-            places.setdefault(spoken[block.src_start + offset][1], []).append(flat[block.dest_start + offset][1])
-    return [_placed(token, [heard[position] for position in places.get(index, [])]) for index, token in enumerate(tokens)]
+            places[spoken[block.src_start + offset][1]].append(flat[block.dest_start + offset][1])
+    return [tuple(found) for found in places]
 
 
 def _parts(text: str, language: str) -> Sequence[str]:
@@ -97,54 +91,83 @@ def _parts(text: str, language: str) -> Sequence[str]:
     return list(plain) if spaceless(language) else plain.split()
 
 
-def _placed(token: Token, words: Sequence[Word]) -> AlignedToken:
-    if not words:
-        return AlignedToken(token, None, None, 0)
-    return AlignedToken(token, words[0].start_s, words[-1].end_s, len(words))
+@dataclass(frozen=True)
+class Alignment:
+    """Words of a text, words heard in a recording, and which agree."""
+
+    tokens: Sequence[Token]
+    heard: Sequence[Word]
+    places: Sequence[tuple[int, ...]]
+
+    @cached_property
+    def matched(self) -> float:
+        """How many of the words of the shorter of the two, text and heard, agree: near 1 where one is read in the other, near 0 where nothing is."""
+        shorter = min(sum(len(token.spoken) for token in self.tokens), len(self.heard))
+        return min(1.0, sum(map(len, self.places)) / shorter) if shorter else 0.0
+
+    def start_s(self, index: int) -> float:
+        return self.heard[self.places[index][0]].start_s
+
+    def end_s(self, index: int) -> float:
+        return self.heard[self.places[index][-1]].end_s
+
+    def pause_before(self, index: int) -> float:
+        """Since the last word heard before this word of the text, whatever it was."""
+        first = self.places[index][0]
+        return self.start_s(index) - self.heard[first - 1].end_s if first else inf
+
+    def pause_after(self, index: int) -> float:
+        last = self.places[index][-1]
+        return self.heard[last + 1].start_s - self.end_s(index) if last + 1 < len(self.heard) else inf
+
+    @cached_property
+    def islands(self) -> list[int]:
+        """For each word of the text a number that grows where more than `MAX_HOLE_WORDS` words of text or recording do not agree: no passage goes across."""
+        anchored = [index for index, found in enumerate(self.places) if found]
+        breaks = [0] * len(self.tokens)
+        for before, after in pairwise(anchored):
+            unheard = sum(len(token.spoken) for token in self.tokens[before + 1 : after])
+            unwritten = self.places[after][0] - self.places[before][-1] - 1
+            breaks[after] = int(max(unheard, unwritten) > MAX_HOLE_WORDS)
+        return list(accumulate(breaks))
 
 
-def passages(aligned: Sequence[AlignedToken], heard: Sequence[Word], rules: PassageRules) -> list[Passage]:
-    """The text in passages, in order, without overlap. Words that were not heard at an end of the text are in none."""
-    anchored = [index for index, token in enumerate(aligned) if token.start_s is not None]
-    if not anchored:
-        return []
-    first, last = anchored[0], anchored[-1]
-    ends = [index for index in range(first, last) if _can_end(aligned, index, rules.pause_s)] + [last]
+def align(tokens: Sequence[Token], heard: Sequence[Word], language: str) -> Alignment:
+    return Alignment(tokens, heard, agreeing(tokens, heard, language))
+
+
+def passages(alignment: Alignment, rules: PassageRules) -> list[Passage]:
+    """The text in passages, in order, without overlap."""
+    anchored = [index for index, found in enumerate(alignment.places) if found]
+    starts = [index for index in anchored if _can_start(alignment, index, rules.pause_s)]
+    ends = [index for index in anchored if alignment.tokens[index].ends_sentence or alignment.pause_after(index) >= rules.pause_s]
     found: list[Passage] = []
-    while first <= last:
-        end = _choose_end(aligned, first, ends, rules)
+    for first in starts:
+        if found and first <= found[-1].last:
+            continue
+        end = _choose_end(alignment, first, ends, rules)
         if end is not None:
-            found.append(_passage(aligned, heard, first, end))
-        first = (end if end is not None else next(index for index in ends if index >= first)) + 1
+            found.append(_passage(alignment, first, end))
     return found
 
 
-def _can_end(aligned: Sequence[AlignedToken], index: int, pause_s: float) -> bool:
-    """Whether a passage may end after this word: it and the next were heard, and a sentence ends or somebody pauses."""
-    end_s, next_s = aligned[index].end_s, aligned[index + 1].start_s
-    return end_s is not None and next_s is not None and (aligned[index].token.ends_sentence or next_s - end_s >= pause_s)
+def _can_start(alignment: Alignment, index: int, pause_s: float) -> bool:
+    return index == 0 or alignment.tokens[index - 1].ends_sentence or alignment.pause_before(index) >= pause_s
 
 
-def _choose_end(aligned: Sequence[AlignedToken], first: int, ends: Sequence[int], rules: PassageRules) -> int | None:
-    """The first end of a sentence that makes the passage long enough, else the longest pause within reach; None where nothing is."""
-    start_s = aligned[first].start_s or 0.0
-    reachable = [index for index in ends if index >= first and (aligned[index].end_s or 0.0) - start_s <= rules.max_duration_s]
-    long_enough = [index for index in reachable if (aligned[index].end_s or 0.0) - start_s >= rules.min_duration_s]
-    sentences = [index for index in long_enough if aligned[index].token.ends_sentence or index == ends[-1]]
-    if sentences or not reachable:
-        return sentences[0] if sentences else None
-    return max(long_enough or reachable, key=lambda index: (_pause_after(aligned, index), -index))
+def _choose_end(alignment: Alignment, first: int, ends: Sequence[int], rules: PassageRules) -> int | None:
+    """The first end of a sentence that makes the passage long enough, else the longest pause that does; None where nothing is within reach."""
+    start_s, island = alignment.start_s(first), alignment.islands[first]
+    reachable = [index for index in ends if index >= first and alignment.islands[index] == island]
+    long_enough = [index for index in reachable if rules.min_duration_s <= alignment.end_s(index) - start_s <= rules.max_duration_s]
+    sentences = [index for index in long_enough if alignment.tokens[index].ends_sentence]
+    if sentences:
+        return sentences[0]
+    return max(long_enough, key=lambda index: (alignment.pause_after(index), -index), default=None)
 
 
-def _pause_after(aligned: Sequence[AlignedToken], index: int) -> float:
-    if index + 1 == len(aligned):
-        return 0.0
-    return (aligned[index + 1].start_s or 0.0) - (aligned[index].end_s or 0.0)
-
-
-def _passage(aligned: Sequence[AlignedToken], heard: Sequence[Word], first: int, last: int) -> Passage:
-    start_s, end_s = aligned[first].start_s or 0.0, aligned[last].end_s or 0.0
-    num_spoken = sum(len(token.token.spoken) for token in aligned[first : last + 1])
-    num_heard = sum(1 for word in heard if start_s <= (word.start_s + word.end_s) / 2 <= end_s)
-    num_equal = sum(token.num_heard for token in aligned[first : last + 1])
-    return Passage(first, last, start_s, end_s, min(1.0, 2 * num_equal / max(1, num_spoken + num_heard)))
+def _passage(alignment: Alignment, first: int, last: int) -> Passage:
+    num_spoken = sum(len(token.spoken) for token in alignment.tokens[first : last + 1])
+    num_heard = alignment.places[last][-1] - alignment.places[first][0] + 1
+    num_equal = sum(map(len, alignment.places[first : last + 1]))
+    return Passage(first, last, alignment.start_s(first), alignment.end_s(last), min(1.0, 2 * num_equal / (num_spoken + num_heard)))
