@@ -225,7 +225,10 @@ def similar(
 @app.command(epilog=example("valle metadata speakers work/digits --threshold 0.75 --where \"speaker = 'unknown'\""))
 def speakers(
     dataset: Dataset,
-    threshold: Annotated[float, typer.Option("--threshold", min=-1.0, max=1.0, help="Utterances as alike as this (cosine) are one speaker.")] = 0.75,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", min=-1.0, max=1.0, help="Utterances as alike as this (cosine) are one voice. Default: 0.75.")
+    ] = None,
+    num_speakers: Annotated[int | None, typer.Option("--num-speakers", min=1, help="Find so many voices instead.")] = None,
     vectors: Annotated[str, typer.Option("--vectors", metavar="NAME", help="Which stored vectors are compared.")] = "speaker",
     where: Where = None,
     take_over: TakeOver = False,
@@ -241,7 +244,8 @@ def speakers(
     def action(console: Console) -> ExitCode:
         from pipelines.metadata_commands import speakers as command
 
-        return command.run(located(dataset), console=console, threshold=threshold, side=vectors, where=where, take_over=take_over)
+        folder = located(dataset)
+        return command.run(folder, console=console, threshold=threshold, num_speakers=num_speakers, side=vectors, where=where, take_over=take_over)
 
     return run_command("metadata speakers", Reporting(json, debug, log_file), action)
 

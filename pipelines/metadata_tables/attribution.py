@@ -14,7 +14,15 @@ from valle_data import files
 from valle_data.shards.index import decode_table
 
 NAME = "speaker_attribution.parquet"
-SCHEMA = pa.schema([pa.field("utt_id", pa.string(), nullable=False), pa.field("speaker", pa.string(), nullable=False), pa.field("score", pa.float32())])
+SCHEMA = pa.schema(
+    [
+        pa.field("utt_id", pa.string(), nullable=False),
+        pa.field("speaker", pa.string(), nullable=False),
+        pa.field("score", pa.float32()),
+        pa.field("margin", pa.float32()),
+    ]
+)
+"""`score` is the cosine to the centre of the speaker's voice, `margin` by how much it lies above that of the nearest other speaker."""
 
 
 @dataclass(frozen=True)

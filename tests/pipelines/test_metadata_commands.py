@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines import metadata
 from pipelines.cli import main
 from pipelines.console import Console
-from pipelines.metadata_commands import sample, similar, stats, vocab
+from pipelines.metadata_commands import sample, similar, speakers, stats, vocab
 from pipelines.metadata_commands.sample import draw, expected_shares
 from pipelines.metadata_tables.write import SIMILAR
 from tests.shard_dummies import coded, empty_dataset, identity
@@ -269,3 +270,41 @@ def test_compacting_changes_nothing_that_is_read(dataset: Path) -> None:
     after = Dataset.open(dataset)
     assert before.columns.fingerprint == after.columns.fingerprint and len(after) == len(ALL)
     assert main(["metadata", "check", str(dataset), "--json"]) == 0
+
+
+def test_voices_are_told_apart_and_the_next_merge_uses_them(tmp_path: Path) -> None:
+    """Three voices under one name; one utterance has no vector and keeps its speaker."""
+    folder = empty_dataset(tmp_path / "set")
+    centres = np.eye(16)[:3]
+    utterances, truth = [], {}
+    for index in range(30):
+        vector = centres[index % 3] + np.random.default_rng(index).normal(0, 0.05, 16)
+        made = coded(f"u{index:03d}", num_frames=20 + index % 3, speaker="unknown")
+        utterances.append(replace(made, vectors={"speaker": (vector / np.linalg.norm(vector)).astype(np.float32)} if index else {}))
+        truth[made.utterance.id] = index % 3
+    for part in range(2):
+        commit_part(folder, identity(part, f"id{part}"), utterances[part::2], [], TarShard())
+    code, found, events = tables(speakers.run, folder)
+    assert code is ExitCode.DONE and events[-1]["num_voices"] == 3
+    assert [row["speakers before"] for row in found["Voices"]] == ["unknown 10", "unknown 10", "unknown 9"]
+    table = pq.read_table(folder / "metadata" / "speaker_attribution.parquet").to_pylist()
+    assert len({(row["speaker"], truth[row["utt_id"]]) for row in table}) == 3 and all(row["score"] > 0.9 and row["margin"] > 0.5 for row in table)
+    assert main(["metadata", str(folder), "--no-report", "--json"]) == 0
+    merged = {row["utt_id"]: row["speaker"] for row in pq.read_table(folder / "metadata/index.parquet").to_pylist()}
+    assert merged == {name: "unknown" for name in truth} | {row["utt_id"]: row["speaker"] for row in table}
+    assert pq.read_table(folder / "metadata/speakers.parquet")["speaker"].to_pylist() == ["unknown", "voice-00001", "voice-00002", "voice-00003"]
+    assert main(["metadata", "split", str(folder), "--by", "speaker", "--validation-where", "speaker = 'voice-00002'", "--json"]) == 0
+    splits = {row["utt_id"]: row["split"] for row in pq.read_table(folder / "metadata/splits.parquet").to_pylist()}
+    assert {name for name, split in splits.items() if split == "validation"} == {name for name, speaker in merged.items() if speaker == "voice-00002"}
+    assert main(["metadata", "check", str(folder), "--json"]) == 0
+    (folder / "metadata" / "speaker_attribution.parquet").unlink()
+    stdout = io.StringIO()
+    assert metadata.run(folder, console=Console(as_json=True, stdout=stdout), check=True) is ExitCode.DONE
+    assert "was made from other parts" in stdout.getvalue()
+
+
+def test_voices_by_their_number_and_not_by_both(dataset: Path) -> None:
+    _, found, events = tables(speakers.run, dataset, num_speakers=2)
+    assert len(found["Voices"]) == 2 == events[-1]["num_voices"]
+    with pytest.raises(UsageError, match="by --threshold or by --num-speakers: give one of the two"):
+        tables(speakers.run, dataset, num_speakers=2, threshold=0.5)
