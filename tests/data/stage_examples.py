@@ -1,14 +1,20 @@
 """One example per stage: options that run here and works to run it on. The contract test over the table takes them from here."""
 
+import atexit
+import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 
 from tests.toy_codec import ToyCodec
 from valle_data.records import AudioRef, PlannedUtterance, Utterance
 from valle_data.sound import Sound
+from valle_data.source import file_digest
 from valle_data.stages.base import Tools, Work
 from valle_data.text.phonemizers.characters import CharacterPhonemizer
 
@@ -53,7 +59,37 @@ class StageExample:
     needs: tuple[str, ...] = ()
 
 
+def on_disk() -> Sequence[Work]:
+    """Recordings in a folder of their own: two, a stretch of one of them, and a web page."""
+    folder = Path(tempfile.mkdtemp(prefix="stage-example-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    works = []
+    for index, stretch_s in enumerate((None, None, 0.5)):
+        path = folder / f"u{index}.wav"
+        soundfile.write(path, speech_like(1.0 + index, 16000, seed=index), 16000)
+        works.append(_planned(path, f"u{index}", stretch_s))
+    (folder / "page.wav").write_bytes(b"<html>")
+    return [*works, _planned(folder / "page.wav", "page", None)]
+
+
+def _planned(path: Path, name: str, stretch_s: float | None) -> Work:
+    utterance = Utterance(name, AudioRef(str(path), duration_s=stretch_s), "one two", "s0", "g0", "en-us")
+    return Work.begin(PlannedUtterance(utterance, file_digest(str(path)), 16000, 1.0, f"fingerprint of {name}"))
+
+
+def usable_sounds() -> Sequence[Work]:
+    return sounds()[:4]
+
+
+def texts() -> Sequence[Work]:
+    """Two that can be spoken, one with markup, one empty."""
+    return [work_of(np.zeros(160, np.float32), 16000, name=f"t{index}", text=text) for index, text in enumerate(("one two", "three", "<speak>x</speak>", ""))]
+
+
 EXAMPLES: dict[str, StageExample] = {
+    "decode": StageExample(on_disk),
+    "phonemize": StageExample(texts),
+    "quantize": StageExample(usable_sounds),
     "loudness": StageExample(options={"target_lufs": -23.0}),
     "quality": StageExample(),
     "speaker": StageExample(needs=("resemblyzer",)),

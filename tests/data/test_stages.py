@@ -1,5 +1,6 @@
 """Stages: same length, same order, own reason codes, and no utterance depends on its neighbours."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +9,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.data.stage_examples import EXAMPLES, StageExample
 from tests.toy_codec import FRAME, ToyCodec
 from valle_data.audio import AudioLimits, probe
-from valle_data.config import Config
+from valle_data.config import StageConfig
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Utterance
 from valle_data.shards.base import SAFE_ID
@@ -50,13 +52,49 @@ def heard(name: str, duration_s: float) -> Work:
     return replace(work(name), sound=Sound(tone(duration_s), RATE), duration_s=duration_s)
 
 
+def example(name: str) -> StageExample:
+    found = EXAMPLES[name]
+    for package in found.needs:
+        pytest.importorskip(package)
+    return found
+
+
 @pytest.mark.parametrize("name", STAGES)
 def test_every_stage_keeps_the_contract(name: str, tools: Tools) -> None:
-    kind = STAGES[name]
-    assert issubclass(kind, Stage) and issubclass(kind.Config, Config) and kind.name == name
-    assert kind.reasons and kind.reasons <= set(ReasonCode)
-    result = kind(kind.Config(), tools).run([])
+    kind, shown = STAGES[name], example(name)
+    assert issubclass(kind, Stage) and issubclass(kind.Config, StageConfig) and kind.name == name
+    assert kind.reasons <= set(ReasonCode) and set(kind.columns.values()) <= {"float", "text"} and kind.version
+    config = kind.Config.model_validate(dict(shown.options))
+    json.dumps(config.options())
+    assert isinstance(config.stamp(), str)
+    result = kind(config, tools).run([])
     assert result.kept == [] and result.rejected == []
+
+
+@pytest.mark.parametrize("name", STAGES)
+def test_no_utterance_depends_on_the_others(name: str, tools: Tools) -> None:
+    kind, shown = STAGES[name], example(name)
+    stage = kind(kind.Config.model_validate(dict(shown.options)), tools)
+    together, works = stage.run(shown.make_works()), shown.make_works()
+    alone = [stage.run([work]) for work in reversed(works)][::-1]
+    assert [seen(work) for work in together.kept] == [seen(work) for result in alone for work in result.kept]
+    assert together.rejected == [rejection for result in alone for rejection in result.rejected]
+    assert together.kept, "the example has something to keep"
+    for work in together.kept:
+        new = work.scores.keys() - {score for before in works for score in before.scores}
+        assert new <= kind.columns.keys(), "it writes the columns it names"
+        assert all(
+            value is None or isinstance(value, {"float": float, "text": str}[kind.columns[score]]) for score, value in work.scores.items() if score in new
+        )
+        assert {side: vector.shape for side, vector in work.vectors.items()} == {side: (size,) for side, size in kind.vectors.items() if side in work.vectors}
+
+
+def seen(work: Work) -> tuple[object, ...]:
+    """All that a stage may change of a work, to compare."""
+    sound = None if work.sound is None else (work.sound.sample_rate_hz, work.sound.samples.tobytes())
+    codes = None if work.codes is None else work.codes.tobytes()
+    vectors = {name: vector.tobytes() for name, vector in work.vectors.items()}
+    return work.utterance, sound, codes, work.duration_s, work.text_normalized, work.phones, dict(work.scores), vectors
 
 
 class Picky(Stage):

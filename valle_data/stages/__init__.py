@@ -6,6 +6,11 @@ STAGES = Table(
     "stage",
     {
         "decode": "valle_data.stages.decode:DecodeStage",
+        "segment": "valle_data.stages.segment:SegmentStage",
+        "quality": "valle_data.stages.quality:QualityStage",
+        "transcribe": "valle_data.stages.transcribe:TranscribeStage",
+        "speaker": "valle_data.stages.speaker:SpeakerStage",
+        "loudness": "valle_data.stages.loudness:LoudnessStage",
         "phonemize": "valle_data.stages.phonemize:PhonemizeStage",
         "quantize": "valle_data.stages.quantize:QuantizeStage",
     },
