@@ -29,7 +29,7 @@ def top_k_similar(vectors: NDArray[np.floating], speakers: NDArray[np.integer], 
     if k < 1 or block_scores < 1:
         raise ValueError(f"k and block_scores count from 1; they are {k} and {block_scores}.")
     found = Similar(np.full((len(vectors), k), -1, np.int64), np.zeros((len(vectors), k), np.float32))
-    usable = np.flatnonzero((np.asarray(speakers) >= 0) & np.isfinite(vectors).all(axis=1))
+    usable = np.flatnonzero((np.asarray(speakers) >= 0) & np.isfinite(vectors.sum(axis=1, dtype=np.float64)))
     order = usable[np.argsort(np.asarray(speakers)[usable], kind="stable")]
     for members in np.split(order, np.flatnonzero(np.diff(np.asarray(speakers)[order])) + 1):
         if len(members) > 1:
