@@ -251,7 +251,15 @@ def speakers(
 
 
 @app.command(epilog=example("valle metadata duplicates work/digits"))
-def duplicates(dataset: Dataset, where: Where = None, take_over: TakeOver = False, json: Json = False, debug: Debug = False, log_file: LogFile = None) -> int:
+def duplicates(
+    dataset: Dataset,
+    by: Annotated[list[str] | None, typer.Option("--by", metavar="COLUMN", help="What is compared; may be given again. Default: the fingerprint.")] = None,
+    where: Where = None,
+    take_over: TakeOver = False,
+    json: Json = False,
+    debug: Debug = False,
+    log_file: LogFile = None,
+) -> int:
     """Find utterances with the same content.
 
     Writes metadata/duplicates.parquet and removes nothing.
@@ -260,7 +268,7 @@ def duplicates(dataset: Dataset, where: Where = None, take_over: TakeOver = Fals
     def action(console: Console) -> ExitCode:
         from pipelines.metadata_commands import duplicates as command
 
-        return command.run(located(dataset), console=console, where=where, take_over=take_over)
+        return command.run(located(dataset), console=console, by=tuple(by or ()), where=where, take_over=take_over)
 
     return run_command("metadata duplicates", Reporting(json, debug, log_file), action)
 

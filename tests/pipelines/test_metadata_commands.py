@@ -14,7 +14,7 @@ import pytest
 from pipelines import metadata
 from pipelines.cli import main
 from pipelines.console import Console
-from pipelines.metadata_commands import sample, similar, speakers, stats, vocab
+from pipelines.metadata_commands import duplicates, sample, similar, speakers, stats, vocab
 from pipelines.metadata_commands.sample import draw, expected_shares
 from pipelines.metadata_tables.write import SIMILAR
 from tests.shard_dummies import coded, empty_dataset, identity
@@ -308,3 +308,37 @@ def test_voices_by_their_number_and_not_by_both(dataset: Path) -> None:
     assert len(found["Voices"]) == 2 == events[-1]["num_voices"]
     with pytest.raises(UsageError, match="by --threshold or by --num-speakers: give one of the two"):
         tables(speakers.run, dataset, num_speakers=2, threshold=0.5)
+
+
+def repeated(folder: Path, digests: Sequence[str]) -> None:
+    utterances = [replace(coded(f"u{index:03d}"), source_digest=digest) for index, digest in enumerate(digests)]
+    for part in range(2):
+        commit_part(folder, identity(part, f"id{part}"), utterances[part::2], [], TarShard())
+
+
+@pytest.mark.parametrize("digests", ["", "a", "aa", "abcabb", "abcdef", "zzzyyx" * 3])
+def test_duplicates_are_those_of_a_plain_loop(tmp_path: Path, digests: str) -> None:
+    folder = empty_dataset(tmp_path / "set")
+    repeated(folder, digests)
+    code, _, events = tables(duplicates.run, folder)
+    order = [index for part in range(2) for index in range(part, len(digests), 2)]
+    groups: dict[str, list[str]] = {}
+    for index in order:
+        groups.setdefault(digests[index], []).append(f"u{index:03d}")
+    expected, number = {}, 0
+    for members in groups.values():
+        number += len(members) > 1
+        expected |= {name: (number, members[0] if name != members[0] else None) for name in members if len(members) > 1}
+    table = pq.read_table(folder / "metadata/duplicates.parquet").to_pylist()
+    assert {row["utt_id"]: (row["group"], row["duplicate_of"]) for row in table} == expected
+    assert code is ExitCode.DONE and events[-1]["num_groups"] == number and events[-1]["num_duplicates"] == len(expected) - number
+
+
+def test_duplicates_by_other_columns_and_never_by_nothing(dataset: Path) -> None:
+    _, _, events = tables(duplicates.run, dataset, by=["peak_dbfs"])
+    with_peak = sum(row["peak_dbfs"] is not None for row in ALL)
+    assert events[-1]["num_duplicates"] == with_peak - 1 and events[-1]["num_groups"] == 1
+    _, _, events = tables(duplicates.run, dataset, by=["speaker", "language", "peak_dbfs"], where="language = 'de'")
+    assert events[-1]["num_groups"] == len({row["speaker"] for row in ALL if row["language"] == "de" and row["peak_dbfs"] is not None})
+    with pytest.raises(UsageError, match=r"no column 'speeker'. Did you mean 'speaker'\?"):
+        tables(duplicates.run, dataset, by=["speeker"])
