@@ -75,18 +75,18 @@ def test_every_stage_keeps_the_contract(name: str, tools: Tools) -> None:
 def test_no_utterance_depends_on_the_others(name: str, tools: Tools) -> None:
     kind, shown = STAGES[name], example(name)
     stage = kind(kind.Config.model_validate(dict(shown.options)), tools)
-    together, works = stage.run(shown.make_works()), shown.make_works()
+    works = shown.make_works()
+    together = stage.run(works)
     alone = [stage.run([work]) for work in reversed(works)][::-1]
     assert [seen(work) for work in together.kept] == [seen(work) for result in alone for work in result.kept]
     assert together.rejected == [rejection for result in alone for rejection in result.rejected]
     assert together.kept, "the example has something to keep"
+    before = {score for work in works for score in work.scores}
     for work in together.kept:
-        new = work.scores.keys() - {score for before in works for score in before.scores}
-        assert new <= kind.columns.keys(), "it writes the columns it names"
-        assert all(
-            value is None or isinstance(value, {"float": float, "text": str}[kind.columns[score]]) for score, value in work.scores.items() if score in new
-        )
-        assert {side: vector.shape for side, vector in work.vectors.items()} == {side: (size,) for side, size in kind.vectors.items() if side in work.vectors}
+        values = {score: value for score, value in work.scores.items() if score not in before}
+        assert values.keys() <= kind.columns.keys(), "it writes the columns it names"
+        assert all(value is None or isinstance(value, {"float": float, "text": str}[kind.columns[score]]) for score, value in values.items())
+        assert all(vector.shape == (kind.vectors[side],) for side, vector in work.vectors.items() if side in kind.vectors)
 
 
 def seen(work: Work) -> tuple[object, ...]:
