@@ -23,7 +23,9 @@ def locate(text: str | Path) -> Path:
 
     Raises UsageError for a URL that carries credentials, a query or nothing behind its scheme; the message repeats no secret.
     """
-    if isinstance(text, RemotePath) or not (url := _URL.fullmatch(str(text))):
+    if isinstance(text, RemotePath):
+        return text
+    if not (url := _URL.fullmatch(str(text))):
         return Path(text)
     scheme, rest = url.groups()
     if scheme == "file":
