@@ -17,7 +17,7 @@ from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Utterance
 from valle_data.shards.base import SAFE_ID
 from valle_data.sound import Sound
-from valle_data.source import file_digest
+from valle_data.source import audio_digest, file_digest
 from valle_data.stages import STAGES, decode
 from valle_data.stages.base import Outcome, Stage, Tools, Work
 from valle_data.stages.decode import DecodeStage, levels
@@ -149,7 +149,7 @@ def test_a_planned_recording_that_is_gone_or_another_stops_the_run(reason: Reaso
 def test_a_recording_of_many_stretches_is_read_once_for_its_digest(tmp_path: Path, tools: Tools, monkeypatch: pytest.MonkeyPatch) -> None:
     soundfile.write(tmp_path / "a.wav", tone(1.0), RATE)
     works, read = [on_disk(name, tmp_path / "a.wav") for name in "abc"], []
-    monkeypatch.setattr(decode, "file_digest", lambda path: read.append(path) or file_digest(path))
+    monkeypatch.setattr(decode, "audio_digest", lambda place: read.append(place) or audio_digest(place))
     assert len(DecodeStage(DecodeStage.Config(), tools).run(works).kept) == 3 and len(read) == 1
 
 

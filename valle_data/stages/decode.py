@@ -11,8 +11,9 @@ from valle_data.audio import AudioLimits
 from valle_data.config import speed
 from valle_data.decoder_process import DecoderProcess
 from valle_data.errors import InputError, ReasonCode
+from valle_data.records import AudioRef
 from valle_data.shards.index import printable
-from valle_data.source import file_digest
+from valle_data.source import audio_digest
 from valle_data.stages.base import Outcome, Stage, Tools, Work
 
 FLOOR_DBFS = -120.0
@@ -51,34 +52,34 @@ class DecodeStage(Stage):
         self.decoder = DecoderProcess(config)
 
     def process(self, works: Sequence[Work]) -> list[Outcome]:
-        digest = cache(file_digest)  # many stretches may lie in one file
+        digest = cache(audio_digest)  # many stretches may lie in one file
         return [self._decode(work, digest) for work in works]
 
-    def _decode(self, work: Work, digest: Callable[[str], str]) -> Outcome:
+    def _decode(self, work: Work, digest: Callable[[AudioRef], str]) -> Outcome:
         self.report([work])
         audio = work.planned.utterance.audio
         try:
-            _check_source(audio.path, work.planned.source_digest, digest)
+            _check_source(audio, work.planned.source_digest, digest)
             sound = self.decoder.read(audio, self.config.time_limit_s + work.planned.duration_s / 10)
         except InputError as error:
             return error
         return replace(work, sound=sound, duration_s=sound.duration_s).scored(**levels(sound.samples))
 
 
-def _check_source(path: str, planned: str, digest: Callable[[str], str]) -> None:
+def _check_source(audio: AudioRef, planned: str, digest: Callable[[AudioRef], str]) -> None:
     """Raise InputError, which stops the run, unless the file still has the digest `planned`: it was there, so what is wrong now is the disk or a writer."""
     try:
-        found = digest(path)
+        found = digest(AudioRef(audio.path, offset=audio.offset, nbytes=audio.nbytes))
     except OSError as error:
         raise InputError(
             ReasonCode.STORAGE_FAILED,
-            f"{printable(path)!r} was read when it was planned and cannot be read now: {error.strerror}. "
+            f"{printable(audio.path)!r} was read when it was planned and cannot be read now: {error.strerror}. "
             "Mount its disk or put it back and run the same command again: it resumes. If it is gone for good, take it out of the corpus.",
         ) from error
     if found != planned:
         raise InputError(
             ReasonCode.SOURCE_CHANGED,
-            f"{printable(path)!r} changed after it was planned. Let nothing write to the corpus and run the same command again: it plans the recording anew.",
+            f"{printable(audio.path)!r} changed after it was planned. Let nothing write to the corpus and run the same command again: it plans the recording anew.",
         )
 
 
