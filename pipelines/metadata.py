@@ -117,7 +117,7 @@ def _make(dataset: Path, manifest: DatasetManifest, rule: SplitRule, console: Co
         gathered = gather(dataset, manifest, records, progress.advance, more=rule.columns(index_schema(manifest.columns)))
         splits = make_splits(gathered.rows, rule, earlier, _listed(dataset, rule))
         if splits.num_moved:
-            console.warning(f"{splits.num_moved:,} utterances change between training and validation, because the splits were made by another rule before.")
+            console.warning(f"{splits.num_moved:,} utterances change sides, because the splits were made by another rule before.")
         statistics = compute(manifest, gathered, splits.names, rule)
         stats = write_metadata(dataset, records, statistics, splits, progress.advance)
     page = _report(dataset, records, statistics, console, where) if report else None

@@ -201,7 +201,7 @@ def test_another_rule_says_how_many_move(dataset: Path) -> None:
     before = read(dataset, "splits.parquet")["split"].to_pylist()
     warnings = [event["message"] for event in run(dataset, validation_fraction=0.5, seed=2) if event["event"] == "warning"]
     moved = sum(old != new for old, new in zip(before, read(dataset, "splits.parquet")["split"].to_pylist(), strict=True))
-    assert moved and warnings == [f"{moved} utterances change between training and validation, because the splits were made by another rule before."]
+    assert moved and warnings == [f"{moved} utterances change sides, because the splits were made by another rule before."]
 
 
 def test_copies_and_namesakes_count_as_what_they_are(tmp_path: Path) -> None:
@@ -217,3 +217,27 @@ def test_copies_and_namesakes_count_as_what_they_are(tmp_path: Path) -> None:
     stats = json.loads((folder / "metadata/stats.json").read_text())
     assert stats["totals"]["num_speakers"] == 2 and stats["languages"][0]["num_speakers"] == 2
     assert [split["num_speakers"] for split in stats["splits"]] == [2, 2]
+
+
+def test_a_merge_keeps_the_rule_that_a_split_has_stated(dataset: Path, tmp_path: Path) -> None:
+    listed = tmp_path / "heldout.txt"
+    listed.write_text("p0-u1 test\np2-u0 validation\n", encoding="utf-8")
+    console = Console(as_json=True, stdout=io.StringIO())
+    assert metadata.split(dataset, console=console, options=metadata.SplitOptions(list_file=listed)) is ExitCode.DONE
+    expected = ["train", "test", "train", "validation", "train", "train", "train"]
+    assert read(dataset, "splits.parquet")["split"].to_pylist() == expected
+    listed.unlink()
+    run(dataset)
+    assert read(dataset, "index.parquet")["split"].to_pylist() == expected
+    stats = json.loads((dataset / "metadata/stats.json").read_text())
+    assert [(split["name"], split["num_utterances"]) for split in stats["splits"]] == [("train", 5), ("validation", 1), ("test", 1)]
+    assert [len(Dataset.open(dataset, split)) for split in ("train", "validation", "test")] == [5, 1, 1]
+    (dataset / "metadata/split_list.txt").unlink()
+    with pytest.raises(InputError, match=r"split_list.txt is not the list that the split was made by. State the split again"):
+        run(dataset)
+    run_split = metadata.split(dataset, console=console, options=metadata.SplitOptions(validation_where="utt_id like 'p2*'"))
+    assert run_split is ExitCode.DONE and read(dataset, "splits.parquet")["split"].to_pylist() == ["train"] * 3 + ["validation"] * 4
+    with pytest.raises(UsageError, match="there is no column 'speeker'"):
+        metadata.split(dataset, console=console, options=metadata.SplitOptions(test_where="speeker = 'a'"))
+    with pytest.raises(InputError, match=r"The list .*nowhere.txt cannot be read: No such file or directory"):
+        metadata.split(dataset, console=console, options=metadata.SplitOptions(list_file=tmp_path / "nowhere.txt"))

@@ -1,11 +1,13 @@
 """Splits: seeded, stable when data is added, never empty, never everything."""
 
+from pathlib import Path
+
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.metadata_tables.splits import SPLIT_SCHEMA, SplitRule, make_splits
+from pipelines.metadata_tables.splits import KEY_COLUMNS, SPLIT_SCHEMA, SplitRule, make_splits, read_list
 from valle_data.errors import UsageError
 
 NONE_BEFORE = SPLIT_SCHEMA.empty_table()
@@ -132,3 +134,103 @@ def test_one_name_in_two_groups_is_two_speakers() -> None:
     groups = [f"g{index % 2}" for index in range(40)]
     splits = make_splits(table.set_column(1, "group", pa.array(groups)), rule, NONE_BEFORE)
     assert len(set(zip(groups, splits.is_validation.tolist(), strict=True))) == 2 and sum(splits.is_validation) == 20
+
+
+def names(table: pa.Table, rule: SplitRule, earlier: pa.Table = NONE_BEFORE, listed: dict[str, str] | None = None) -> dict[str, str]:
+    return dict(zip(table["utt_id"].to_pylist(), make_splits(table, rule, earlier, listed).names.to_pylist(), strict=True))
+
+
+@pytest.mark.parametrize("split_by", ["utterance", "recording", "speaker"])
+@settings(deadline=None, max_examples=30)
+@given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5), seed=st.integers(0, 5), test_fraction=st.sampled_from([0.01, 0.3, 0.6]))
+def test_nobody_moves_between_three_splits_when_data_is_added(split_by: str, sizes: list[int], seed: int, test_fraction: float) -> None:
+    rule, earlier, before, total = SplitRule(split_by, seed, 0.3, test_fraction), NONE_BEFORE, {}, 2
+    for size in sizes:
+        total += size
+        table = rows(total)
+        splits, now = make_splits(table, rule, earlier), names(table, rule, earlier)
+        assert {name: now[name] for name in before} == before and splits.num_moved == 0
+        num_keys = len(set(zip(*(table[name].to_pylist() for name in KEY_COLUMNS[split_by]), strict=True)))
+        if num_keys >= 3 and not before:  # later on a key is kept where it was, and a split that was empty with two keys may stay so
+            assert set(now.values()) == {"train", "validation", "test"}
+        assert "train" in now.values() or num_keys < 2
+        earlier, before = splits.table(table, rule), now
+
+
+def test_the_shares_of_three_splits() -> None:
+    found = list(names(rows(20_000), SplitRule("utterance", 0, 0.1, 0.2)).values())
+    assert abs(found.count("validation") / 20_000 - 0.1) < 0.01 and abs(found.count("test") / 20_000 - 0.2) < 0.012
+    assert names(rows(500), SplitRule("utterance", 0, 0.1)).items() >= {
+        (name, split) for name, split in names(rows(500), SplitRule("utterance", 0, 0.1, 0.2)).items() if split == "validation"
+    }
+
+
+def test_stretches_of_a_recording_stay_together_by_recording() -> None:
+    table = rows(200)
+    found = names(table, SplitRule("recording", 0, 0.3))
+    by_recording: dict[str, set[str]] = {}
+    for digest, split in zip(table["source_digest"].to_pylist(), found.values(), strict=True):
+        by_recording.setdefault(digest, set()).add(split)
+    assert {len(splits) for splits in by_recording.values()} == {1} and len(set(found.values())) == 2
+
+
+def test_filters_claim_whole_keys_and_nothing_else_is_drawn() -> None:
+    table = rows(50)
+    rule = SplitRule("speaker", 0, 0.0, 0.0, validation_where="utt_id = 'u3'", test_where="speaker in ('s1', 's2')")
+    found = names(table, rule)
+    expected = {"s3": "validation", "s1": "test", "s2": "test"}
+    assert list(found.values()) == [expected.get(speaker, "train") for speaker in table["speaker"].to_pylist()]
+    assert rule.columns(table.schema) == ("speaker", "utt_id")
+
+
+def test_a_list_comes_before_filters_and_filters_before_drawing() -> None:
+    table = rows(100)
+    rule = SplitRule("utterance", 0, 0.5, 0.0, test_where="utt_id like 'u1?'", listed="x")
+    found = names(table, rule, listed={"u10": "train", "u50": "validation", "nobody": "test"})
+    drawn = names(table, SplitRule("utterance", 0, 0.5))
+    fixed = {f"u1{digit}": "test" for digit in range(10)} | {"u10": "train", "u50": "validation"}
+    assert found == drawn | fixed
+
+
+@pytest.mark.parametrize(
+    ("rule", "listed", "sentence"),
+    [
+        (
+            SplitRule("utterance", 0, 0.0, validation_where="utt_id = 'u3'", test_where="speaker = 's3'"),
+            {},
+            "claim one utterance for validation and for test: that of u3",
+        ),
+        (SplitRule("speaker", 0, 0.0, listed="x"), {"u0": "train", "u5": "test"}, "has u0 in train and u5 in test, but both are of one speaker"),
+        (
+            SplitRule("utterance", 0, 0.0, validation_where="1 = 1"),
+            {},
+            "hold out every utterance .by utterance: validation where 1 = 1.: nothing is left to train on",
+        ),
+        (SplitRule("utterance", 0, 0.0, test_where="nobody = 3"), {}, "there is no column 'nobody'"),
+    ],
+)
+def test_claims_that_cannot_be_met(rule: SplitRule, listed: dict[str, str], sentence: str) -> None:
+    with pytest.raises(UsageError, match=sentence):
+        make_splits(rows(20), rule, NONE_BEFORE, listed)
+
+
+def test_fractions_that_leave_nothing() -> None:
+    with pytest.raises(UsageError, match=r"Validation \(0.5\) and test \(0.5\) together leave nothing to train on"):
+        SplitRule("utterance", 0, 0.5, 0.5)
+
+
+def test_lists_are_read_strictly() -> None:
+    where = Path("list.txt")
+    assert read_list(b"# held out\n\nu1 test\nu2,validation\nu1\ttest\n", where) == {"u1": "test", "u2": "validation"}
+    for data, sentence in ((b"u1\n", "line 1: a line is an utterance id and one of train, validation, test, not 'u1'"), (b"u1 dev", "not 'u1 dev'")):
+        with pytest.raises(UsageError, match=sentence):
+            read_list(data, where)
+    with pytest.raises(UsageError, match=r"line 2: u1 is in test and in train. Leave it in one."):
+        read_list(b"u1 test\nu1 train", where)
+
+
+def test_a_rule_is_found_again_in_the_splits_it_made() -> None:
+    table = rows(30)
+    for rule in (SplitRule("recording", 3, 0.2, 0.1, validation_where="utt_id = 'u1'"), SplitRule()):
+        assert SplitRule.of(make_splits(table, rule, NONE_BEFORE).table(table, rule)) == rule
+    assert SplitRule.of(NONE_BEFORE) == SplitRule()
