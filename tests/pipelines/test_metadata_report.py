@@ -16,9 +16,11 @@ import xxhash
 
 from pipelines import metadata
 from pipelines.console import Console
-from pipelines.metadata_report.choose import choose_rows
+from pipelines.metadata_report import speakers
+from pipelines.metadata_report.choose import choose_extremes, choose_rows
 from pipelines.metadata_report.html import Markup, amount_of_time, number, tag
 from pipelines.metadata_tables.histograms import histogram
+from pipelines.metadata_tables.statistics import Score
 from tests.shard_dummies import COLUMNS, identity
 from tests.toy_codec import ToyCodec
 from valle_data.errors import ExitCode, ReasonCode
@@ -271,3 +273,106 @@ def test_markup_is_made_by_tags_alone() -> None:
 def test_numbers_for_people() -> None:
     assert [number(value) for value in (12345, 3.14159, 2.0, None, float("nan"))] == ["12,345", "3.14", "2", "–", "–"]
     assert [amount_of_time(hours) for hours in (1234.0, 1.5, 0.5, 0.001)] == ["1,234 h", "1.5 h", "30.0 min", "3.6 s"]
+
+
+def pages(dataset: Path) -> dict[str, Page]:
+    return {path.name: Page(path.read_text(encoding="utf-8")) for path in sorted((dataset / "metadata" / "report").glob("*.html"))}
+
+
+def test_every_page_is_harmless_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    rejections = (Rejection(None, NASTY, NASTY, ReasonCode.NOT_AUDIO, NASTY),)
+    dataset = make(tmp_path / "<b>'\"set", tmp_path / "corpus", num_speakers=3, words=NASTY, rejections=rejections)
+    report(dataset)
+    found = pages(dataset)
+    assert list(found) == ["extremes.html", "index.html", "speakers-0001.html"]
+    anchors = {name: {value for _, attribute, value in page.attributes if attribute == "id"} for name, page in found.items()}
+    for name, page in found.items():
+        assert not {"script", "link", "iframe", "img", "object", "embed", "base", "form"} & set(page.tags)
+        assert not [attribute for _, attribute, _ in page.attributes if attribute.startswith("on") or attribute == "style"]
+        assert "default-src 'none'" in page.values("meta", "content")[0]
+        for address in page.values("a", "href"):
+            file, _, anchor = address.partition("#")
+            assert not anchor or anchor in anchors[file or name], address
+            assert (dataset / "metadata" / "report" / (file or name)).is_file()
+        assert all((dataset / "metadata" / "report" / address).is_file() for address in page.values("audio", "src"))
+        assert "\x00" not in page.text and "\u202e" not in page.text
+
+
+@pytest.mark.parametrize("name", ["index.html", "extremes.html", "speakers-0001.html"])
+def test_tags_are_closed_in_the_order_they_were_opened(tmp_path: Path, name: str) -> None:
+    """By the rules for HTML5 syntax: void elements have no end, all others one, properly nested."""
+    dataset = make(tmp_path / "set", tmp_path / "corpus", words=NASTY)
+    report(dataset)
+    open_tags: list[str] = []
+
+    class Nesting(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            assert len({key for key, _ in attrs}) == len(attrs)
+            if tag not in ("meta", "br", "hr", "img"):
+                open_tags.append(tag)
+
+        def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            assert "svg" in open_tags, f"<{tag}/> outside of an image"
+
+        def handle_endtag(self, tag: str) -> None:
+            assert open_tags.pop() == tag
+
+    html = (dataset / "metadata/report" / name).read_text(encoding="utf-8")
+    assert html.startswith("<!DOCTYPE html>\n<html lang=")
+    Nesting().feed(html)
+    assert open_tags == []
+
+
+def test_the_ends_of_every_score_are_shown_and_heard(tmp_path: Path) -> None:
+    dataset = make(tmp_path / "set", tmp_path / "corpus", num_speakers=6)
+    report(dataset)
+    page = pages(dataset)["extremes.html"]
+    headings = re.findall(r"<h3>(-?[\d.]+) dBFS</h3>", (dataset / "metadata/report/extremes.html").read_text(encoding="utf-8"))
+    values = [-10.0 - index for index in range(12)]
+    assert [float(value) for value in headings] == sorted(values)[:4] + sorted(values, reverse=True)[:4]
+    assert "peak_dbfs" not in page.text  # nobody has it
+    for index in (0, 11):
+        assert f"audio/u{index}.recording.flac" in page.values("audio", "src")
+
+
+@pytest.mark.parametrize(("num", "each"), [(0, 4), (1, 4), (5, 4), (9, 4), (300, 4)])
+def test_extremes_are_those_of_a_sorted_list(num: int, each: int) -> None:
+    values = np.random.default_rng(num).integers(0, max(num // 3, 1) + 1, num).astype(np.float64)
+    values[::7] = np.nan
+    found = choose_extremes([Score("x", "", values)], each)
+    rows = [row for row in range(num) if values[row] == values[row]]
+    if len({values[row] for row in rows}) < 2:
+        assert found == []
+        return
+    lowest = tuple(sorted(rows, key=lambda row: (values[row], row))[:each])
+    highest = tuple(row for row in sorted(rows, key=lambda row: (-values[row], row))[:each] if row not in lowest)
+    assert [(end.lowest, end.highest) for end in found] == [(lowest, highest)]
+
+
+def test_speakers_have_pages_in_the_order_of_their_hours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speakers, "SPEAKERS_PER_PAGE", 2)
+    monkeypatch.setattr(speakers, "MOST_SPEAKERS", 5)
+    monkeypatch.setattr(speakers, "MOST_HEARD", 3)
+    dataset = make(tmp_path / "set", tmp_path / "corpus", num_speakers=7)
+    report(dataset)
+    found = pages(dataset)
+    listed = [name for name in found if name.startswith("speakers-")]
+    assert listed == ["speakers-0001.html", "speakers-0002.html", "speakers-0003.html"]
+    shown = [re.findall(r"one two(\d) · one two", found[name].text) for name in listed]
+    assert shown == [["6", "5"], ["4", "3"], ["2"]]  # later recordings are longer
+    assert [len(found[name].values("audio", "src")) for name in listed] == [2, 1, 0]
+    assert "2 more with less speech are in metadata/speakers.parquet only." in found[listed[0]].text
+    assert "Speakers 3 to 4 of 7" in found[listed[1]].text and "rms_dbfs -18.50 (-16.50)" in found[listed[1]].text
+    assert found[listed[1]].values("a", "href")[1:] == ["speakers-0001.html", "speakers-0003.html"] * 4
+    monkeypatch.setattr(speakers, "SPEAKERS_PER_PAGE", 50)
+    report(dataset)
+    assert [name for name in pages(dataset) if name.startswith("speakers-")] == ["speakers-0001.html"]
+
+
+def test_a_report_of_a_filter_says_so_and_leaves_the_tables_whole(tmp_path: Path) -> None:
+    dataset = make(tmp_path / "set", tmp_path / "corpus", num_speakers=3)
+    console = Console(as_json=True, stdout=io.StringIO())
+    assert metadata.run(dataset, console=console, where="rms_dbfs < -13 and utt_id <> 'u5'") is ExitCode.DONE
+    page = pages(dataset)["index.html"]
+    assert "Only utterances where rms_dbfs < -13 and utt_id <> 'u5'." in page.text and "u4" in page.text and "u5" not in page.text.replace("<> 'u5'", "")
+    assert json.loads((dataset / "metadata/stats.json").read_text())["totals"]["num_utterances"] == 6
