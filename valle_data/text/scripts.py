@@ -40,6 +40,13 @@ def script_of(letter: str) -> str:
     return unicodedata.name(letter, "UNKNOWN").split()[0]
 
 
+def can_be_written_in(text: str, language: str) -> bool:
+    """Whether a text can be in `language` by its letters alone: no foreign script, and in Japanese no character that JIS X 0213 lacks (simplified hanzi)."""
+    if foreign_letters(text, language):
+        return False
+    return language != "ja" or text.encode("euc_jis_2004", "ignore").decode("euc_jis_2004") == text
+
+
 def foreign_letters(text: str, language: str) -> list[str]:
     """Distinct letters of scripts that `language` (BCP 47) is not written in, in order of appearance; none for a language not listed in `SCRIPTS`."""
     own = SCRIPTS.get(language.lower().split("-")[0])
