@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pocketsphinx import Decoder, get_model_path
 from pydantic import Field
 
-from valle_data.errors import InputError, ReasonCode
+from valle_data.errors import InputError, ReasonCode, UsageError
 from valle_data.recognisers.base import RATE_HZ, Recogniser, RecogniserConfig, Transcript, Word
 
 SILENCE_S = 0.2
@@ -61,7 +61,7 @@ class PocketsphinxRecogniser(Recogniser):
     def _add_grammar(self, rule: str) -> None:
         unknown = [word for word in re.findall(r"[A-Za-z'-]+", rule) if self.decoder.lookup_word(word.lower()) is None]
         if unknown:
-            raise InputError(ReasonCode.UNKNOWN_PHONE, f"pocketsphinx knows no pronunciation of {unknown[:5]}. Use other words in `words` or `grammar`.")
+            raise UsageError(f"pocketsphinx knows no pronunciation of {unknown[:5]}. Use other words in `words` or `grammar`.")
         self.decoder.add_jsgf_string(GRAMMAR, f"#JSGF V1.0; grammar g; public <g> = {rule.lower()};")
         self.search = GRAMMAR
 

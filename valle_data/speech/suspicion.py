@@ -8,6 +8,9 @@ from valle_data.config import Config
 from valle_data.recognisers.base import Transcript
 from valle_data.speech.judging import compression_ratio, longest_repetition
 
+WINDOW_CHARACTERS = 500
+"""What fits into the 30 s for which Whisper's bound of compression was found; a longer text always deflates better."""
+
 
 class SuspicionRules(Config):
     """When a recognised text is not believed.
@@ -41,7 +44,8 @@ def suspicion(transcript: Transcript, *, duration_s: float, speech_ratio: float 
     text = transcript.text.strip()
     if not text:
         return None
-    repetitions, ratio = longest_repetition(text, transcript.language), compression_ratio(text)
+    repetitions = longest_repetition(text, transcript.language)
+    ratio = max(compression_ratio(text[start : start + WINDOW_CHARACTERS]) for start in range(0, len(text), WINDOW_CHARACTERS))
     if repetitions >= rules.max_repetitions:
         return Suspicion("loop", f"it says the same {repetitions} times in a row, `max_repetitions` is {rules.max_repetitions}")
     if ratio > rules.max_compression_ratio:
