@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class QualityStage(Stage):
             return {"models": [model.options() for model in self._models]}
 
         def stamp(self) -> str:
-            return "; ".join([f"numpy {np.__version__}", *(f"{model.name}: {model.stamp()}" for model in self._models)])
+            return "; ".join([f"numpy {np.__version__}, soxr {version('soxr')}", *(f"{model.name}: {model.stamp()}" for model in self._models)])
 
         @property
         def _models(self) -> tuple[QualityModelConfig, ...]:
