@@ -12,7 +12,7 @@ RECOGNISERS = Table(
         "faster_whisper": "valle_data.recognisers.faster_whisper:FasterWhisperRecogniser",
         "pocketsphinx": "valle_data.recognisers.pocketsphinx:PocketsphinxRecogniser",
     },
-    extras={"faster_whisper": "speech", "pocketsphinx": "judge"},
+    extras={"faster_whisper": "speech", "pocketsphinx": "speech"},
 )
 
 
