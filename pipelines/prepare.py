@@ -108,19 +108,21 @@ class _Watch:
     def __init__(self, dataset: Path, intake: Intake, progress: Progress) -> None:
         self._dataset, self._intake, self._progress = dataset, intake, progress
         self._reasons = Counter[str]()
-        self._num_parts, self._done_s = 0, 0.0
+        self._num_parts, self._done_s, self._kept_s = 0, 0.0, 0.0
         self._started = time.monotonic()
 
     def see(self, record: CommitRecord) -> None:
         self._num_parts += 1
-        self._done_s += record.duration_s
+        planned_s = self._intake.tally.in_hand.pop(record.part, record.duration_s)
+        self._done_s += planned_s
+        self._kept_s += record.duration_s
         if record.num_quarantined:
             self._reasons.update(read_quarantine(self._dataset, record)["reason"].to_pylist())
         rate = self._done_s / max(time.monotonic() - self._started, 1e-9)
         shown = [f"{reason} {count}" for reason, count in self._reasons.most_common(MOST_REASONS_SHOWN)]
-        counts: dict[str, float | str] = {"parts": self._num_parts, "hours": round(self._done_s / 3600, 3), "hours/hour": round(rate, 1)}
+        counts: dict[str, float | str] = {"parts": self._num_parts, "hours": round(self._kept_s / 3600, 3), "hours/hour": round(rate, 1)}
         self._progress.total = max(self._intake.tally.expected_s, self._done_s)
-        self._progress.advance(record.duration_s, {**counts, "quarantined": ", ".join(shown) or "0"})
+        self._progress.advance(planned_s, {**counts, "quarantined": ", ".join(shown) or "0"})
 
     @property
     def quarantined_fraction_of_all(self) -> float:

@@ -4,7 +4,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pipelines.catalog import Catalog, opened
@@ -44,6 +44,13 @@ class Tally:
     num_looked_at: int = 0
     num_new: int | None = None
     num_listed: int | None = None
+    in_hand: dict[int, float] = field(default_factory=dict)
+    """Planned seconds of the parts that were given out and are not finished."""
+
+    def give(self, part: PlannedPart) -> PlannedPart:
+        """Note a part that is given out."""
+        self.in_hand[part.part] = part.duration_s
+        return part
 
     @property
     def expected_s(self) -> float:
@@ -72,7 +79,7 @@ class Intake:
             self._withdraw_stale(catalog, finished | given)
             for part in unfinished_parts(self._output, finished | given):
                 self.tally.planned_s += part.duration_s
-                yield part
+                yield self.tally.give(part)
             yield from self._planned(catalog)
 
     def _unfinished(self, finished: Collection[int]) -> Iterator[PlannedPart]:
@@ -83,7 +90,7 @@ class Intake:
                 stale.add(part.part)
             else:
                 self.tally.planned_s += part.duration_s
-                yield part
+                yield self.tally.give(part)
         self._withdraw(stale)
 
     @contextmanager
@@ -171,7 +178,7 @@ class Intake:
         if parts:
             save_plan(self._output, parts)
             self.tally.planned_s += sum(part.duration_s for part in parts)
-            yield from parts
+            yield from map(self.tally.give, parts)
 
 
 def plan_options(config: PrepareConfig, limit: int | None = None) -> PlanOptions:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from tests.spoken import DIGITS, spoken
 from tests.toy_codec import ToyCodec
 from valle_data.records import AudioRef, PlannedUtterance, Utterance
 from valle_data.sound import Sound
@@ -86,8 +87,17 @@ def texts() -> Sequence[Work]:
     return [work_of(np.zeros(160, np.float32), 16000, name=f"t{index}", text=text) for index, text in enumerate(("one two", "three", "<speak>x</speak>", ""))]
 
 
+def digits() -> Sequence[Work]:
+    """Spoken digits with silence around them and no text, and sounds in which nobody speaks."""
+    spoken_ones = [work_of(np.pad(one.samples, 16000), 16000, name=f"d{index}", text="") for index, one in enumerate(spoken("slt", count=2))]
+    return [*spoken_ones, *(work_of(np.zeros(length, np.float32), 16000, name=f"z{length}", text="") for length in (16000, 1, 0))]
+
+
 EXAMPLES: dict[str, StageExample] = {
     "decode": StageExample(on_disk),
+    "segment": StageExample(digits, needs=("onnxruntime", "silero_vad")),
+    "transcribe": StageExample(digits, {"recogniser": {"name": "pocketsphinx", "words": DIGITS}}, needs=("pocketsphinx", "onnxruntime", "silero_vad")),
+    "language": StageExample(texts),
     "phonemize": StageExample(texts),
     "quantize": StageExample(usable_sounds),
     "loudness": StageExample(options={"target_lufs": -23.0}),
