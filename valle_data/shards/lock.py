@@ -83,7 +83,13 @@ def hold(folder: Path, *, take_over: bool, note: Callable[[str], None]) -> Itera
 
 @contextmanager
 def _guard(folder: Path) -> Iterator[None]:
-    """Keep two processes of this host from taking over the same lock at once; the kernel releases it whatever happens."""
+    """Keep two processes of this host from taking over the same lock at once; the kernel releases it whatever happens.
+
+    An object store has no such thing; there creating the lock only if it is absent has to do, and does.
+    """
+    if not files.store_of(folder).renames:
+        yield
+        return
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -94,6 +100,8 @@ def _guard(folder: Path) -> Iterator[None]:
 
 def read_holder(path: Path) -> Holder | None:
     """Who holds the lock at `path`: None where there is none; one that cannot be read counts as held by an unknown host."""
+    if not path.is_file():
+        return None
     try:
         return Holder(**json.loads(path.read_bytes()))
     except FileNotFoundError:

@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 ATTEMPTS = 6
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.2, 10.0
+TIMEOUT_S = 60.0
 GAP_BYTES = 64 * 1024
 
 _FINAL = (FileNotFoundError, FileExistsError, PermissionError, IsADirectoryError, NotADirectoryError)
@@ -40,17 +41,18 @@ class ObjectStore(Store):
         try:
             import fsspec
             import tenacity  # noqa: F401 - found missing here rather than at the first failure
+            from fsspec.config import conf
         except ImportError as error:
             raise EnvironmentProblem(
                 f"Data sets at {scheme}:// need the package {error.name!r}, which is not installed. Install it with: pip install 'valle[s3]'"
             ) from None
         try:
-            self._files: Any = fsspec.filesystem(scheme, use_listings_cache=False)
+            self._files: Any = fsspec.filesystem(scheme, use_listings_cache=False, **_options(scheme, conf))
         except ImportError as error:
             raise EnvironmentProblem(f"{scheme}:// needs a package that is not installed: {error}. For s3: pip install 'valle[s3]'") from None
         except ValueError:
             raise EnvironmentProblem(f"No installed package knows addresses like {scheme}://. For s3: pip install 'valle[s3]'") from None
-        # One layer of retries, ours: s3fs would try five times within each.
+        # One layer of retries, ours: s3fs and botocore would try five times each within each other.
         self._files.retries = 1
 
     def read(self, path: Path) -> bytes:
@@ -136,6 +138,14 @@ class ObjectStore(Store):
 
     def sync_folder(self, folder: Path) -> None:
         """Nothing to do: an object is there when its put has returned."""
+
+
+def _options(scheme: str, configured: dict[str, Any]) -> dict[str, Any]:
+    """What a file system is asked for beside its own environment and the user's fsspec configuration."""
+    if scheme not in ("s3", "s3a"):
+        return {}
+    ours = {"retries": {"total_max_attempts": 1}, "connect_timeout": TIMEOUT_S, "read_timeout": TIMEOUT_S}
+    return {"config_kwargs": {**ours, **configured.get(scheme, {}).get("config_kwargs", {})}}
 
 
 def coalesce(ranges: Sequence[tuple[int, int]], gap_bytes: int = GAP_BYTES) -> list[tuple[int, int]]:
