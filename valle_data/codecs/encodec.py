@@ -1,35 +1,53 @@
 """EnCodec (Defossez et al. 2022, arXiv:2210.13438) from the `encodec` package: 24 kHz at 75 frames a second, 48 kHz at 150, levels of 1024.
 
+The 24 kHz model is causal and used as published, fed in blocks that keep what the next one needs. Only its first seven frames look ahead: each of its
+convolutions mirrors its first inputs where others put zeros.
+
 The 48 kHz model is meant for music: stereo, cut into seconds, and each second brought to unit loudness before it is coded, the loudness travelling
 beside the codes. Codes `[Q, T]` have no place for that, and its normalisation over time makes the network blind to overall level. So here an
 utterance is coded in one piece: scaled once to unit RMS, both channels alike, and decoded at `LEVEL_RMS` with the channels averaged. Loudness within an
-utterance survives, its overall level does not, and there are no seams. The 24 kHz model is used as published.
+utterance survives, its overall level does not, and there are no seams. What is longer than `PIECE_FRAMES` is coded in equal pieces, each as an
+utterance of its own.
 """
 
-import hashlib
-import pickle
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
-from urllib.error import URLError
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from encodec.model import ROOT_URL, EncodecModel
+from encodec.modules.conv import SConv1d, SConvTranspose1d
+from encodec.modules.lstm import SLSTM
+from encodec.modules.seanet import SEANetResnetBlock
 from numpy.typing import NDArray
 from pydantic import model_validator
-from safetensors import SafetensorError
-from safetensors.torch import load_file
+from torch import Tensor, nn
 
-from valle_data.codecs.base import Codec
-from valle_data.config import EntryConfig
-from valle_data.errors import EnvironmentProblem, InputError, ReasonCode
+from valle_data.codecs.base import DecoderStream, EncoderStream
+from valle_data.codecs.streaming import (
+    BlockEncoderStream,
+    ChainStep,
+    ConvStep,
+    PlainStep,
+    ResidualStep,
+    Step,
+    StepDecoderStream,
+    TransposedConvStep,
+    in_blocks,
+)
+from valle_data.codecs.torch_codec import TorchCodec, TorchConfig, pick_device
+from valle_data.codecs.weights import download, fold_weight_norm, load_state, read_weights, sha256
 from valle_data.records import CodecSpec
 
 HOP = 320
 CODEBOOK_SIZE = 1024
 LEVEL_RMS = 0.1  # -20 dBFS: usual for speech, and crests of ten times that still fit
+BLOCK_FRAMES = 25  # a third of a second: the delay of a stream, and within a tenth of the speed of one pass
+MIRRORED_FRAMES = 7  # fewer are extended by zeros before they are mirrored
+PIECE_FRAMES = 30 * 150
 
 
 @dataclass(frozen=True)
@@ -52,10 +70,13 @@ VARIANTS = {
 }
 
 
-class Encodec(Codec):
-    """See the module. One waveform at a time: a batch is slower on a CPU, and its rounding would depend on its neighbours."""
+class Encodec(TorchCodec):
+    """See the module."""
 
-    class Config(EntryConfig):
+    block_frames = BLOCK_FRAMES
+    piece_frames = PIECE_FRAMES
+
+    class Config(TorchConfig):
         """`weights` is the published `.th` file, or its state dict as `.pt` or `.safetensors`; none means torch's download cache, filled on first use."""
 
         name: Literal["encodec"] = "encodec"
@@ -73,44 +94,71 @@ class Encodec(Codec):
 
     def __init__(self, config: "Encodec.Config | None" = None) -> None:
         config = config or Encodec.Config()
-        self.variant = VARIANTS[config.sample_rate_hz]
-        path = config.weights or _cached(self.variant)
-        self.model = make_model(config.sample_rate_hz)
-        _load_weights(self.model, path)
-        self.model.requires_grad_(False)
-        self.model.set_target_bandwidth(config.bandwidth_kbps)
+        variant = VARIANTS[config.sample_rate_hz]
+        self.device, self.batch_size = pick_device(config), config.batch_size
+        path = config.weights or download(ROOT_URL + variant.file, Path(torch.hub.get_dir()) / "checkpoints" / variant.file, "encodec", variant.checksum)
+        model = make_model(config.sample_rate_hz)
+        load_state(model, read_weights(path, "encodec").tensors, path, f"EnCodec at {model.sample_rate} Hz. Use {variant.file!r} or its state dict.")
+        fold_weight_norm(model)
+        self.model: Any = model.requires_grad_(False).to(self.device)
+        self.causal = variant.channels == 1
+        self.lookahead_samples = 0 if self.causal else None
         self.spec = CodecSpec(
             name="encodec",
-            weights_hash=hashlib.sha256(path.read_bytes()).hexdigest(),
+            weights_hash=sha256(path),
             sample_rate_hz=config.sample_rate_hz,
             frame_rate_hz=config.sample_rate_hz / HOP,
-            num_levels=self.variant.levels[config.bandwidth_kbps],
+            num_levels=variant.levels[config.bandwidth_kbps],
             codebook_size=CODEBOOK_SIZE,
         )
 
-    def encode(self, waveforms: Sequence[NDArray[np.float32]]) -> list[NDArray[np.uint16]]:
-        return [self._encode_one(waveform) for waveform in waveforms]
+    def stream_encoder(self) -> EncoderStream:
+        return BlockEncoderStream(self, self._encoder_step(), self.block_frames) if self.causal else super().stream_encoder()
 
-    @torch.inference_mode()
-    def _encode_one(self, waveform: NDArray[np.float32]) -> NDArray[np.uint16]:
-        padded = np.pad(np.asarray(waveform, dtype=np.float32), (0, -len(waveform) % HOP))
-        if not len(padded):
-            return np.zeros((self.spec.num_levels, 0), dtype=np.uint16)
-        if self.variant.channels > 1:
-            padded = padded / (1e-8 + np.sqrt(np.mean(np.square(waveform))))
-        tensor = torch.from_numpy(padded).expand(1, self.variant.channels, -1)
-        ((codes, _),) = self.model.encode(tensor)
-        return codes[0].numpy().astype(np.uint16)
+    def stream_decoder(self) -> DecoderStream:
+        return StepDecoderStream(self, self._decoder_step()) if self.causal else super().stream_decoder()
 
-    @torch.inference_mode()
-    def decode(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
-        self.check(codes)
-        if not codes.shape[1]:
-            return np.zeros(0, dtype=np.float32)
-        waveform = self.model.decode([(torch.from_numpy(codes.astype(np.int64))[None], None)])[0].mean(0)
-        if self.variant.channels > 1:
-            waveform = waveform * LEVEL_RMS
-        return waveform.clamp(-1, 1).numpy()
+    def _batch_key(self, num_frames: int) -> int:
+        """A causal network does not hear zeros behind a waveform, unless it mirrors them to its front."""
+        return MIRRORED_FRAMES if self.causal and num_frames >= MIRRORED_FRAMES else num_frames
+
+    def _prepare(self, waveform: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self.causal:
+            return waveform
+        pieces = [waveform[first * HOP : last * HOP] for first, last in self._pieces(-(-len(waveform) // HOP))]
+        return np.concatenate([waveform[:0], *(piece / (1e-8 + np.sqrt(np.mean(np.square(piece)))) for piece in pieces)])
+
+    def _encode(self, waveforms: Tensor) -> Tensor:
+        if self.causal:
+            return in_blocks(self._encoder_step(), waveforms[:, None], self.block_frames * HOP)
+        stereo = waveforms[:, None].expand(-1, 2, -1)
+        pieces = (stereo[..., first * HOP : last * HOP] for first, last in self._pieces(stereo.shape[-1] // HOP))
+        return torch.cat([self._quantize(self.model.encoder(piece.to(self.device))) for piece in pieces], dim=-1)
+
+    def _decode(self, codes: Tensor) -> Tensor:
+        if self.causal:
+            return in_blocks(self._decoder_step(), codes, 3 * self.block_frames)[:, 0]
+        pieces = (codes[..., first:last] for first, last in self._pieces(codes.shape[-1]))
+        return torch.cat([(self.model.decoder(self._latent(piece)).mean(1) * LEVEL_RMS).clamp(-1, 1) for piece in pieces], dim=-1)
+
+    def _pieces(self, num_frames: int) -> Iterator[tuple[int, int]]:
+        """First and last frame (exclusive) of equal pieces of at most `piece_frames`."""
+        count = -(-num_frames // self.piece_frames)
+        return pairwise(num_frames * index // count for index in range(count + 1)) if count else iter(())
+
+    def _quantize(self, latent: Tensor) -> Tensor:
+        return self.model.quantizer.vq.encode(latent, self.spec.num_levels).transpose(0, 1)
+
+    def _latent(self, codes: Tensor) -> Tensor:
+        return self.model.quantizer.decode(codes.to(self.device).transpose(0, 1))
+
+    def _encoder_step(self) -> Step:
+        network = _step(self.model.encoder.model)
+        return lambda samples, last: self._quantize(network(samples.to(self.device), last))
+
+    def _decoder_step(self) -> Step:
+        network = _step(self.model.decoder.model)
+        return lambda codes, last: network(self._latent(codes), last).clamp(-1, 1)
 
 
 def make_model(sample_rate_hz: int) -> EncodecModel:
@@ -120,37 +168,30 @@ def make_model(sample_rate_hz: int) -> EncodecModel:
     return model.eval()
 
 
-def _load_weights(model: EncodecModel, path: Path) -> None:
-    """Tensors only: a file that would run code is refused before it is opened."""
-    if not path.is_file():
-        raise EnvironmentProblem(
-            f"There is no weights file {str(path)!r} for the codec 'encodec'. Correct `weights`, or leave it out to use the downloaded file."
-        )
-    try:
-        state = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise InputError(
-            ReasonCode.CHECKPOINT_MISMATCH, f"{str(path)!r} is damaged or no file of tensors ({type(error).__name__}). Download it again; it was not run."
-        ) from error
-    try:
-        model.load_state_dict(state)
-    except (RuntimeError, TypeError, AttributeError) as error:
-        raise InputError(
-            ReasonCode.CHECKPOINT_MISMATCH,
-            f"{str(path)!r} does not hold the weights of EnCodec at {model.sample_rate} Hz. Use {VARIANTS[model.sample_rate].file!r} or its state dict.",
-        ) from error
+class _LstmStep:
+    """EnCodec's LSTM with its skip connection, `[B, C, T]`."""
+
+    def __init__(self, layer: Any) -> None:
+        self.layer = layer
+        self.state: Any = None
+
+    def __call__(self, x: Tensor, last: bool) -> Tensor:
+        if not x.shape[-1]:
+            return x
+        steps = x.permute(2, 0, 1)
+        y, self.state = self.layer.lstm(steps, self.state)
+        return (y + steps if self.layer.skip else y).permute(1, 2, 0)
 
 
-def _cached(variant: Variant) -> Path:
-    """The published file in torch's cache, downloaded and checked against the checksum in its name if it is not there yet."""
-    path = Path(torch.hub.get_dir()) / "checkpoints" / variant.file
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(ROOT_URL + variant.file, str(path), hash_prefix=variant.checksum, progress=False)
-        except (URLError, OSError, RuntimeError) as error:
-            raise EnvironmentProblem(
-                f"The codec 'encodec' needs the weights {variant.file!r}, which could not be downloaded from {ROOT_URL} ({error}). "
-                f"Copy that file to {str(path)!r}, or name it as `codec.weights`."
-            ) from error
-    return path
+def _step(layer: Any) -> Step:
+    """The layer as one that can be fed piece by piece."""
+    return STEPS.get(type(layer), PlainStep)(layer)
+
+
+STEPS: dict[type, Callable[[Any], Step]] = {
+    nn.Sequential: lambda layers: ChainStep([_step(layer) for layer in layers]),
+    SEANetResnetBlock: lambda block: ResidualStep(_step(block.block), _step(block.shortcut)),
+    SConv1d: lambda conv: ConvStep(conv.conv.conv, conv.pad_mode),
+    SConvTranspose1d: lambda conv: TransposedConvStep(conv.convtr.convtr),
+    SLSTM: _LstmStep,
+}

@@ -3,24 +3,22 @@
 Trained by `python -m pipelines.codec_training` on synthesised speech; how well it does: docs/benchmarks/mini_codec.md.
 """
 
-import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
-from valle_data.codecs.base import Codec
+from valle_data.codecs.batches import windowed
 from valle_data.codecs.mini.network import FRAME, LOOKAHEAD_SAMPLES, SAMPLE_RATE_HZ, MiniNetwork, MiniShape
-from valle_data.config import EntryConfig
+from valle_data.codecs.torch_codec import TorchCodec, TorchConfig, pick_device
+from valle_data.codecs.weights import sha256
 from valle_data.errors import EnvironmentProblem, InputError, ReasonCode
 from valle_data.records import CodecSpec
 
 SHIPPED_WEIGHTS = Path(__file__).parent / "weights.safetensors"
+WINDOW_FRAMES = 60 * 25
 
 
 def load_network(path: Path) -> MiniNetwork:
@@ -44,38 +42,37 @@ def load_network(path: Path) -> MiniNetwork:
     return network.eval().requires_grad_(False)
 
 
-class MiniCodec(Codec):
+class MiniCodec(TorchCodec):
     """See the module. `lookahead_samples`: how much of the future a frame's codes and sound depend on, encoder and decoder together."""
 
     lookahead_samples = LOOKAHEAD_SAMPLES
+    window_frames = WINDOW_FRAMES
 
-    class Config(EntryConfig):
+    class Config(TorchConfig):
         """`weights` is a safetensors file written by `pipelines.codec_training`; none means the one in the package."""
 
         name: Literal["mini"] = "mini"
         weights: Path | None = None
 
     def __init__(self, config: "MiniCodec.Config | None" = None) -> None:
-        path = (config or MiniCodec.Config()).weights or SHIPPED_WEIGHTS
-        self.network = load_network(path)
+        config = config or MiniCodec.Config()
+        path = config.weights or SHIPPED_WEIGHTS
+        self.device, self.batch_size = pick_device(config), config.batch_size
+        self.network = load_network(path).to(self.device)
         shape = self.network.shape
-        weights_hash = hashlib.sha256(path.read_bytes()).hexdigest()
-        self.spec = CodecSpec("mini", weights_hash, SAMPLE_RATE_HZ, SAMPLE_RATE_HZ / FRAME, shape.num_levels, shape.codebook_size)
+        self.spec = CodecSpec("mini", sha256(path), SAMPLE_RATE_HZ, SAMPLE_RATE_HZ / FRAME, shape.num_levels, shape.codebook_size)
 
-    @torch.inference_mode()
-    def encode(self, waveforms: Sequence[NDArray[np.float32]]) -> list[NDArray[np.uint16]]:
-        """One waveform at a time: on a CPU a batch is no faster, and its rounding would depend on its size."""
-        return [self._encode_one(waveform) for waveform in waveforms]
+    def _encode(self, waveforms: Tensor) -> Tensor:
+        return windowed(
+            lambda piece: self.network.encode(piece.to(self.device)),
+            waveforms,
+            into=FRAME,
+            out=1,
+            window=self.window_frames,
+            context=self.network.encoder_context,
+        )
 
-    def _encode_one(self, waveform: NDArray[np.float32]) -> NDArray[np.uint16]:
-        padded = np.pad(np.asarray(waveform, dtype=np.float32), (0, -len(waveform) % FRAME))
-        if not len(padded):
-            return np.zeros((self.spec.num_levels, 0), dtype=np.uint16)
-        return self.network.encode(torch.from_numpy(padded)[None])[0].numpy().astype(np.uint16)
-
-    @torch.inference_mode()
-    def decode(self, codes: NDArray[np.uint16]) -> NDArray[np.float32]:
-        self.check(codes)
-        if not codes.shape[1]:
-            return np.zeros(0, dtype=np.float32)
-        return self.network.decode(torch.from_numpy(codes.astype(np.int64))[None])[0].numpy()
+    def _decode(self, codes: Tensor) -> Tensor:
+        return windowed(
+            lambda piece: self.network.decode(piece.to(self.device)), codes, into=1, out=FRAME, window=self.window_frames, context=self.network.decoder_context
+        )

@@ -100,6 +100,18 @@ class MiniNetwork(nn.Module):
         self.decoder_norm = nn.LayerNorm(wide)
         self.head = nn.Linear(wide, WINDOW + 2)
 
+    @property
+    def encoder_context(self) -> int:
+        """Frames to either side that the codes of a frame depend on at most."""
+        hops = 6 + 6 * self.shape.encoder_depth + 2 * STRIDE + math.ceil(MARGIN / HOP)
+        return math.ceil(hops / STRIDE) + 1
+
+    @property
+    def decoder_context(self) -> int:
+        """Frames to either side that the sound of a frame depends on at most."""
+        hops = 6 * self.shape.decoder_depth + math.ceil(MARGIN / HOP)
+        return DECODER_AHEAD + math.ceil(hops / STRIDE) + 2
+
     def log_mel(self, waveform: Tensor) -> Tensor:
         """`[B, N]` -> `[B, num_mels, N / HOP]`, about zero mean and unit spread on speech."""
         padded = F.pad(waveform, (MARGIN, MARGIN))
