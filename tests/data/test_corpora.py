@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from valle_data.corpora import CORPORA
-from valle_data.corpora.base import CorpusListing, utterance_id
+from valle_data.corpora.base import ListingProblem, utterance_id
 from valle_data.corpora.folder.pattern import compile_pattern
 from valle_data.errors import InputError, ReasonCode, UsageError
+from valle_data.records import Utterance
 from valle_data.shards.base import check_id
 
 Folder = CORPORA["folder"]
@@ -29,11 +31,22 @@ def put(root: Path, path: str | bytes, text: str | bytes | None = "hello") -> No
         Path(os.fsdecode(os.path.splitext(name)[0] + b".txt")).write_bytes(text.encode() if isinstance(text, str) else text)
 
 
-def listing(root: Path, **config: object) -> CorpusListing:
-    return Folder(Folder.Config(root=root, **config)).list()
+@dataclass(frozen=True)
+class Listing:
+    """All that a folder holds, sorted."""
+
+    utterances: list[Utterance]
+    problems: list[ListingProblem]
 
 
-def reasons(found: CorpusListing) -> dict[str, ReasonCode]:
+def listing(root: Path, **config: object) -> Listing:
+    entries = list(Folder(Folder.Config(root=root, **config)).entries())
+    utterances = sorted((entry for entry in entries if isinstance(entry, Utterance)), key=lambda utterance: utterance.id)
+    problems = sorted((entry for entry in entries if isinstance(entry, ListingProblem)), key=lambda problem: os.fsencode(problem.path))
+    return Listing(utterances, problems)
+
+
+def reasons(found: Listing) -> dict[str, ReasonCode]:
     return {os.path.basename(problem.path): problem.reason for problem in found.problems}
 
 
@@ -51,7 +64,7 @@ def test_path_says_who_speaks(tmp_path: Path) -> None:
 
 
 def test_no_recordings(tmp_path: Path) -> None:
-    assert listing(tmp_path) == CorpusListing([], [])
+    assert listing(tmp_path) == Listing([], [])
     with pytest.raises(UsageError, match=r"`corpus\.root` names a folder"):
         listing(tmp_path / "nowhere")
 

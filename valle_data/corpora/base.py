@@ -87,14 +87,6 @@ class ListingProblem:
     message: str
 
 
-@dataclass(frozen=True)
-class CorpusListing:
-    """All that a corpus holds, both lists in a fixed order."""
-
-    utterances: list[Utterance]
-    problems: list[ListingProblem]
-
-
 class Corpus(ABC):
     """A corpus names its configuration as `Config`, is made from one, and scans what lies below `config.root`.
 
@@ -139,18 +131,6 @@ class Corpus(ABC):
             raise UsageError(self.selection.nothing_left())
         for place, message in self.selection.fits_nothing():
             yield ListingProblem(place, ReasonCode.UNMATCHED_PATH, message)
-
-    def list(self) -> CorpusListing:
-        """All entries at once, sorted."""
-        utterances, problems = [], []
-        for entry in self.entries():
-            if isinstance(entry, Utterance):
-                utterances.append(entry)
-            else:
-                problems.append(entry)
-        utterances.sort(key=lambda utterance: utterance.id)
-        problems.sort(key=lambda problem: (os.fsencode(problem.path), problem.reason))
-        return CorpusListing(utterances, problems)
 
     def check_root(self) -> None:
         if not os.path.isdir(self.root):
