@@ -74,3 +74,16 @@ def _checked(dataset: Path, record: CommitRecord, side: str, table: pa.Table) ->
 
 def _matrix(column: pa.ChunkedArray, size: int) -> NDArray[np.float16]:
     return column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(-1, size)
+
+
+def spread(vectors: Vectors, num_rows: int, block: int = 65_536) -> NDArray[np.float16]:
+    """The vectors as `[num_rows, D]`, NaN for rows without one; mapped from a file without a name."""
+    shape = (num_rows, vectors.values.shape[1])
+    if not num_rows:
+        return np.zeros(shape, dtype=np.float16)
+    with tempfile.TemporaryFile() as file:
+        values = np.memmap(file, dtype=np.float16, mode="w+", shape=shape)
+        values[:] = np.nan
+        for first in range(0, len(vectors.rows), block):
+            values[vectors.rows[first : first + block]] = vectors.values[first : first + block]
+        return values

@@ -17,7 +17,7 @@ from pipelines.console import Console
 from pipelines.metadata_commands import duplicates, sample, similar, speakers, stats, vocab
 from pipelines.metadata_commands.sample import draw, expected_shares
 from pipelines.metadata_tables.write import SIMILAR
-from tests.shard_dummies import coded, empty_dataset, identity
+from tests.shard_dummies import coded, empty_dataset, identity, manifest
 from valle_data.dataset import Dataset
 from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
 from valle_data.records import CodedUtterance, Rejection
@@ -342,3 +342,35 @@ def test_duplicates_by_other_columns_and_never_by_nothing(dataset: Path) -> None
     assert events[-1]["num_groups"] == len({row["speaker"] for row in ALL if row["language"] == "de" and row["peak_dbfs"] is not None})
     with pytest.raises(UsageError, match=r"no column 'speeker'. Did you mean 'speaker'\?"):
         tables(duplicates.run, dataset, by=["speeker"])
+
+
+def test_duplicates_by_sound_are_those_that_the_fingerprints_say(tmp_path: Path) -> None:
+    """A voice-like sound in two files, once at half the level, and a lossless copy; another one is alone, and one is too short for a vector."""
+    from valle_data.fingerprint import DIMENSION, audio_hash
+
+    columns = {"audio_hash": "text", "active_s": "float"}
+    folder = tmp_path / "set"
+    for name in ("shards", "quarantine", "vectors"):
+        (folder / name).mkdir(parents=True)
+    replace(manifest(), columns=columns).save(folder)
+    random = np.random.default_rng(0)
+    sounds = [random.normal(size=16_000).astype(np.float32) / 4 for _ in range(2)]
+    sounds = [sounds[0], sounds[1], sounds[0] / 2, sounds[1], np.zeros(100, np.float32)]
+    shapes = [random.normal(size=DIMENSION) for _ in range(2)]
+    utterances = []
+    for index, sound in enumerate(sounds):
+        vector = np.concatenate([half / np.linalg.norm(half) for half in np.split(shapes[index % 2], [128])])
+        scores = {"audio_hash": audio_hash(sound), "active_s": 1.0 if index < 4 else None}
+        utterances.append(replace(coded(f"u{index}"), scores=scores, vectors={"fingerprint": vector.astype(np.float32)} if index < 4 else {}))
+    for part in range(2):
+        commit_part(folder, replace(identity(part, f"id{part}"), columns=columns), utterances[part::2], [], TarShard())
+    code, found, events = tables(duplicates.run, folder)
+    assert code is ExitCode.DONE and list(found) == ["The same by fingerprint"]
+    rows = {row["utt_id"]: (row["duplicate_of"], round(row["similarity"], 2)) for row in pq.read_table(folder / "metadata/duplicates.parquet").to_pylist()}
+    assert rows == {"u0": (None, 1.0), "u2": ("u0", 1.0), "u1": (None, 1.0), "u3": ("u1", 1.0)}
+    assert (events[-1]["num_groups"], events[-1]["num_duplicates"]) == (2, 2)
+
+
+def test_without_fingerprints_that_is_said(dataset: Path) -> None:
+    _, _, events = tables(duplicates.run, dataset)
+    assert any("has no fingerprints, so only the same stretches of the same files are found" in event.get("message", "") for event in events)
