@@ -72,6 +72,7 @@ MAX_DIGITS = 12
 """A longer number, or one that begins with 0, is a code and is read digit by digit."""
 
 CURRENCY_BEFORE = re.compile(r"([$€£¥])\s?(\d+(?:[.,]\d+)*)")
+DIGIT = re.compile(r"\d")
 BETWEEN_DIGITS = re.compile(r"(?<=\d)[:：](?=\d)")
 NOTATIONS = {
     mark: re.compile(rf"(?P<minus>(?<!\S)[-−](?=\d))?(?P<whole>\d{{1,3}}(?:{grouping}\d{{3}})+(?!\d)|\d+)(?:{re.escape(mark)}(?P<part>\d+))?")
@@ -82,7 +83,7 @@ NOTATIONS = {
 def speak_numbers(text: str, language: str) -> str:
     """Text with its numbers in words; unchanged in a language that is not in `LANGUAGES`."""
     words = find_number_words(language)
-    if words is None or not any(letter.isdecimal() for letter in text):
+    if words is None or not DIGIT.search(text):
         return text
     text = BETWEEN_DIGITS.sub(" ", CURRENCY_BEFORE.sub(r"\2 \1", text))
     return NOTATIONS[words.mark].sub(lambda match: _spaced(match, _number(match, words), words), text)

@@ -13,7 +13,7 @@ MARKS = re.compile(r"(?<!\d)[,;!?…—–。、！？；：،؛؟।]+|[,;!?…
 MARK_PHONES = {
     "…": ".", "—": ",", "–": ",", "。": ".", "、": ",", "！": "!", "？": "?", "；": ";", "：": ":", "،": ",", "؛": ";", "؟": "?", "।": ".",
 }  # fmt: skip
-QUOTES = str.maketrans(dict.fromkeys('"“”„«»‹›()[]{}¿¡「」『』【】《》〈〉〔〕', " "))
+QUOTES = re.compile(r'["“”„«»‹›()\[\]{}¿¡「」『』【】《》〈〉〔〕]')
 
 Reader = Callable[[str], str]
 """A phrase without marks -> its phones, words separated by one space; empty where there is nothing to say; may raise InputError."""
@@ -77,7 +77,7 @@ def spoken_phrases(text: str, read: Reader) -> list[str]:
 
 
 def _append_words(phones: list[str], phrase: str, read: Reader) -> None:
-    plain = phrase.translate(QUOTES).strip()
+    plain = QUOTES.sub(" ", phrase).strip()
     words = read(plain).split() if plain else []
     if not words:
         return

@@ -50,7 +50,7 @@ def can_be_written_in(text: str, language: str) -> bool:
 def foreign_letters(text: str, language: str) -> list[str]:
     """Distinct letters of scripts that `language` (BCP 47) is not written in, in order of appearance; none for a language not listed in `SCRIPTS`."""
     own = SCRIPTS.get(language.lower().split("-")[0])
-    if own is None:
+    if own is None or text.isascii():
         return []
     allowed = own | EVERYWHERE
     return [letter for letter in dict.fromkeys(text) if letter.isalpha() and script_of(letter) not in allowed]

@@ -36,9 +36,9 @@ class Phonemizer(ABC):
 
 def outside_inventory(phones: Sequence[str], known: frozenset[str], text: str, remedy: str) -> InputError | None:
     """The error for phones that are not in the inventory, None where all are."""
-    unknown = sorted(set(phones) - known)
-    if not unknown:
+    if known.issuperset(phones):
         return None
+    unknown = sorted(set(phones) - known)
     listed = ", ".join(f"{phone!r} (U+{ord(phone):04X})" for phone in unknown[:5])
     return InputError(ReasonCode.UNKNOWN_PHONE, f"Text {shortened(text)!r} gives phones outside the inventory: {listed}. {remedy}")
 

@@ -18,7 +18,9 @@ PHONE_TABLE_VERSION = 1
 SWITCH_FLAG = re.compile(r"\([^()]*\)")  # espeak writes "(en)" where it changes the language inside a text
 # Slips of espeak's own phone tables (1.52): ASCII look-alikes, a stød written "?", a length written ":", stray marks.
 LOOK_ALIKES = {"^": "ʲ", "?": "ʔ", ":": "ː", "g": "ɡ", "ε": "ɛ", "ʦ": "ts", "A": "a", "N": "ŋ", "S": "ʃ", "X": "χ", "Z": "ʒ", "Φ": "ɸ"}
-REPAIRS = str.maketrans({**LOOK_ALIKES, **dict.fromkeys([SEPARATOR, *'-#"`[+'])})
+STRAY = '-#"`[+'
+REPAIRS = str.maketrans({**LOOK_ALIKES, **dict.fromkeys(STRAY)})
+TO_REPAIR = re.compile(f"[{re.escape(''.join(LOOK_ALIKES) + STRAY)}]")  # looking first costs a tenth of translating
 MAX_WORD_CHARACTERS = 60
 """espeak silently cuts what follows about 160 characters or 200 phones of a word, and crashes on dotted words of some 400 characters."""
 
@@ -66,6 +68,8 @@ class EspeakPhonemizer(PhrasePhonemizer):
 
 def read_aloud(phrase: str, tag: str) -> str:
     """Phones of a phrase without punctuation marks by the voice `tag`, words separated by a space."""
-    raw = espeak_library().speak(phrase, tag)
+    raw = SWITCH_FLAG.sub("", espeak_library().speak(phrase, tag).replace(SEPARATOR, ""))
+    if TO_REPAIR.search(raw):
+        raw = raw.translate(REPAIRS)
     # Decomposed, a nasal vowel is a vowel and a tilde; only the cedilla of ç belongs to its letter in the IPA.
-    return unicodedata.normalize("NFD", SWITCH_FLAG.sub("", raw).translate(REPAIRS)).replace("c\u0327", "ç")
+    return unicodedata.normalize("NFD", raw).replace("c\u0327", "ç")

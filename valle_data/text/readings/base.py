@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
-from valle_data.text.numbers import NumberWords, find_number_words, spell_number
+from valle_data.text.numbers import DIGIT, NumberWords, find_number_words, spell_number
 
 YEAR_FIRST = re.compile(r"(?<![\d./-])(?P<year>\d{4})(?P<mark>[-/])(?P<month>\d{1,2})(?P=mark)(?P<day>\d{1,2})(?![\d/-])")
 DAY_FIRST = re.compile(r"(?<![\d./-])(?P<day>\d{1,2})(?P<mark>[./])(?P<month>\d{1,2})(?P=mark)(?P<year>\d{4})(?![\d/])")
@@ -52,7 +52,7 @@ class Reading(ABC):
         text = self._abbreviation.sub(self._say_abbreviation, text)
         for pattern, words in self.patterns:
             text = pattern.sub(words, text)
-        if any(letter.isdecimal() for letter in text):
+        if DIGIT.search(text):
             for pattern in self.date_patterns():
                 text = pattern.sub(self._say_date, text)
             text = self.clock.sub(self._say_clock, text)
