@@ -2,6 +2,8 @@
 
 import io
 import json
+import shlex
+import shutil
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +19,7 @@ from pipelines.console import Console
 from pipelines.metadata_commands import duplicates, sample, similar, speakers, stats, vocab
 from pipelines.metadata_commands.sample import draw, expected_shares
 from pipelines.metadata_tables.write import SIMILAR
+from tests.conftest import ROOT
 from tests.shard_dummies import coded, empty_dataset, identity, manifest
 from valle_data.dataset import Dataset
 from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
@@ -374,3 +377,55 @@ def test_duplicates_by_sound_are_those_that_the_fingerprints_say(tmp_path: Path)
 def test_without_fingerprints_that_is_said(dataset: Path) -> None:
     _, _, events = tables(duplicates.run, dataset)
     assert any("has no fingerprints, so only the same stretches of the same files are found" in event.get("message", "") for event in events)
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "sentence"),
+    [
+        ("metadata smilar work/x", 2, "No such command 'smilar'. Did you mean 'similar'? See: valle metadata --help"),
+        ("metadata chek", 2, "Did you mean 'check'?"),
+        ("metadata", 2, "Missing argument 'DATASET'. See: valle metadata merge --help"),
+        ("metadata no/such/folder", 1, "no/such/folder is not a prepared data set"),
+        ("metadata --check no/such/folder", 1, "no/such/folder is not a prepared data set"),
+        ("metadata stats no/such/folder", 1, "no/such/folder is not a prepared data set"),
+        ("metadata split x --by group", 2, "Invalid value for '--by'"),
+        ("metadata vocab x", 2, "Missing option '--against'"),
+        ("metadata similar x --k 0", 2, "Invalid value for '--k'"),
+        ("metadata sample x sampler.mod=speaker", 2, "Did you mean 'mode'?"),
+    ],
+)
+def test_a_sub_command_may_be_left_out_and_a_mistyped_one_is_named(
+    capsys: pytest.CaptureFixture, line: str, code: int, sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(line.split()) == code
+    error = capsys.readouterr().err
+    assert sentence in error and error.count("\n") == 1
+
+
+def test_a_folder_that_is_called_like_a_mistyped_command_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    monkeypatch.chdir(tmp_path)
+    empty_dataset(tmp_path / "stat")
+    assert main(["metadata", "stat", "--no-report"]) == 0
+    assert "stat has no utterances" in capsys.readouterr().out
+    assert (tmp_path / "stat/metadata/stats.json").is_file()
+
+
+def test_help_lists_every_sub_command(capsys: pytest.CaptureFixture) -> None:
+    assert main(["metadata", "--help"]) == 0
+    shown = capsys.readouterr().out
+    for name in ("merge", "check", "split", "stats", "vocab", "similar", "speakers", "duplicates", "hdf5", "compact", "sample"):
+        assert f"\n  {name} " in shown
+    assert "Example:\n    valle metadata work/digits" in shown
+
+
+PAGE = (ROOT / "docs/metadata.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("line", [line.partition("#")[0].strip() for line in PAGE.splitlines() if line.startswith("valle metadata")])
+def test_the_commands_of_the_page_run(line: str, digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
+    shutil.copytree(digits, tmp_path / "work/digits")
+    (tmp_path / "heldout.txt").write_text(f"{pq.read_table(digits / 'metadata/splits.parquet')['utt_id'][0]} test\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert main(shlex.split(line)[1:]) == 0, capsys.readouterr().err
+    assert main(["metadata", "check", "work/digits"]) == 0
