@@ -77,7 +77,8 @@ def test_is_made_from_a_configuration_and_says_whether_it_knows_speakers(kind: s
     made = corpus(kind, replica)
     speakers = {utterance.speaker for utterance in utterances(made.entries())}
     assert made.gives_speakers == (speakers != {"unknown"})
-    assert isinstance(made.config.licence, str) and (made.config.licence or kind in ("folder", "manifest", "lhotse", "huggingface"))
+    licences = {utterance.extra.get("licence") for utterance in utterances(made.entries())}
+    assert licences == {made.config.licence or None} and (licences == {None}) == (kind in ("folder", "manifest", "lhotse", "huggingface"))
     doc = __import__(cls.__module__, fromlist=["x"]).__doc__ or ""
     assert "icence" in doc or "CC" in doc or "public domain" in doc or "terms" in doc
     assert "Layout" in doc or kind == "folder"
@@ -113,7 +114,7 @@ def test_label_language_speaker_and_group_are_as_configured(kind: str, replica: 
     given = corpus(kind, replica, label="mine", language="cy", speaker="me", group="ours", licence="secret")
     found = utterances(given.entries())
     plain = utterances(corpus(kind, replica).entries())
-    assert {u.corpus for u in found} == {"mine"} and given.config.licence == "secret"
+    assert {u.corpus for u in found} == {"mine"} and {u.extra["licence"] for u in found} == {"secret"}
     for before, after in zip(plain, found, strict=True):
         assert before.id == after.id
         assert after.group == (before.group if before.group not in (kind, "all") else "ours")

@@ -152,7 +152,7 @@ class Corpus(ABC):
             speaker=unicodedata.normalize("NFC", item.speaker or self.config.speaker),
             group=unicodedata.normalize("NFC", item.group or self.config.group or self.label),
             language=item.language or self.config.language,
-            extra=item.extra,
+            extra={"licence": self.config.licence, **item.extra} if self.config.licence else item.extra,
             corpus=self.label,
         )
 
