@@ -115,6 +115,13 @@ def test_levels_are_the_segments_own(recording: LongRecording) -> None:
     assert all(-40 < one.scores["rms_dbfs"] < one.scores["peak_dbfs"] <= 0 for one in segments(stage().process([made])[0]))
 
 
+def test_what_another_data_set_cut_is_taken_over(recording: LongRecording) -> None:
+    made = work(recording.samples).scored(rms_dbfs=-99.0, peak_dbfs=-99.0)
+    one = segments(stage().process([made])[0])[0]
+    coded = replace(one, codes=np.zeros((1, 2), np.uint16), phones=("a",)).coded()
+    assert stage().restore(replace(made, utterance=one.utterance), coded).scores == one.scores
+
+
 @pytest.mark.parametrize("method", HEARING)
 @pytest.mark.parametrize("num_samples", [0, 1, 511, 5 * RATE])
 def test_where_nobody_speaks_there_is_no_utterance(method: str, num_samples: int) -> None:

@@ -90,6 +90,22 @@ def test_without_a_check_only_what_has_no_text_is_heard() -> None:
     assert "cer" not in outcomes[0].scores and outcomes[0].scores["characters_per_second"]
 
 
+def test_an_unknown_language_is_found_out_even_without_a_check() -> None:
+    made = scripted(Transcript("one two", "fr"), check=False)
+    work = works(["given"])[0]
+    one = kept(made.process([replace(work, utterance=replace(work.utterance, language="und"))])[0])
+    assert (one.utterance.text, one.utterance.language) == ("given", "fr")
+
+
+def test_what_another_data_set_heard_is_taken_over() -> None:
+    work = works([""])[0]
+    work = replace(work, utterance=replace(work.utterance, language="und"))
+    heard = kept(stage().process([work])[0])
+    made = replace(heard, codes=np.zeros((1, 2), np.uint16), phones=("a",)).coded()
+    restored = stage().restore(work, made)
+    assert (restored.utterance, restored.scores) == (heard.utterance, heard.scores)
+
+
 def test_what_becomes_of_one_does_not_depend_on_the_others() -> None:
     some = works(["", "a text", "", ""])
     together = [(kept(one).utterance, kept(one).scores) for one in stage().process(some)]

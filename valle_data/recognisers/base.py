@@ -10,10 +10,14 @@ from numpy.typing import NDArray
 
 from valle_data.config import EntryConfig, StageConfig
 from valle_data.errors import InputError
+from valle_data.text.languages import UNDETERMINED
 
 RATE_HZ = 16_000
-UNDETERMINED = "und"
-"""BCP 47 for a language that nobody knows yet; an empty tag means the same."""
+
+
+def is_undetermined(language: str) -> bool:
+    """Whether nobody has said which language it is."""
+    return language.lower() in ("", UNDETERMINED)
 
 
 class RecogniserConfig(EntryConfig, StageConfig):

@@ -24,7 +24,7 @@ from pydantic import Field
 
 from valle_data.config import speed
 from valle_data.errors import EnvironmentProblem, InputError, ReasonCode, UsageError
-from valle_data.recognisers.base import RATE_HZ, UNDETERMINED, Recogniser, RecogniserConfig, Transcript, Word
+from valle_data.recognisers.base import RATE_HZ, Recogniser, RecogniserConfig, Transcript, Word, is_undetermined
 from valle_data.registry import nearest
 
 FILES = ("model.bin", "config.json", "tokenizer.json")
@@ -88,7 +88,7 @@ class FasterWhisperRecogniser(Recogniser):
     def _code(self, language: str) -> str | InputError | None:
         """Whisper's name of a BCP 47 tag, None for one to be found out."""
         primary = language.lower().replace("_", "-").split("-")[0]
-        if primary in ("", UNDETERMINED):
+        if is_undetermined(primary):
             return None if self.model.model.is_multilingual else "en"
         code = ALIASES.get(primary, primary)
         known = self.model.supported_languages
@@ -167,8 +167,7 @@ def _words(alignment: list[dict[str, Any]], duration_s: float) -> tuple[Word, ..
 
 def _in_own_words(outcome: Transcript | InputError, language: str) -> Transcript | InputError:
     """With the tag that was given rather than Whisper's name for it."""
-    undetermined = language.lower() in ("", UNDETERMINED)
-    return outcome if undetermined or isinstance(outcome, InputError) else replace(outcome, language=language)
+    return outcome if is_undetermined(language) or isinstance(outcome, InputError) else replace(outcome, language=language)
 
 
 def _weights_folder(config: FasterWhisperRecogniser.Config) -> Path:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from valle_data.config import StageConfig, from_table
 from valle_data.errors import InputError, ReasonCode
+from valle_data.records import CodedUtterance
 from valle_data.segmenters import SEGMENTERS
 from valle_data.segmenters.base import Piece, Recording, Segmenter
 from valle_data.speech.intervals import Interval
@@ -17,6 +18,8 @@ from valle_data.stages.base import Outcome, Stage, Tools, Work
 from valle_data.stages.decode import levels
 
 MS_DIGITS = 3
+LEVELS = ("rms_dbfs", "peak_dbfs")
+"""Columns of decoding that a segment has for itself."""
 
 
 class SegmentStage(Stage):
@@ -30,6 +33,8 @@ class SegmentStage(Stage):
     reasons = frozenset({ReasonCode.NO_SPEECH, ReasonCode.TOO_LONG, ReasonCode.BAD_TIMESTAMPS, ReasonCode.TEXT_NOT_ALIGNED, ReasonCode.UNKNOWN_LANGUAGE})
     columns = {"vad_speech_ratio": "float", "aligned_share": "float", "segmented_share": "float"}
     cuts = True
+    reads = frozenset({"sound", "text", "language"})
+    writes = frozenset({"sound", "text", "language"})
 
     class Config(StageConfig):
         """`method` finds the segments. A recording without what it goes by (timestamps, a text) is left to `otherwise`, or stays whole.
@@ -55,6 +60,10 @@ class SegmentStage(Stage):
 
     def process(self, works: Sequence[Work]) -> list[Outcome]:
         return [self._segment(work) for work in works]
+
+    def restore(self, work: Work, made: CodedUtterance) -> Work:
+        restored = super().restore(work, made)
+        return restored.scored(**{name: made.scores[name] for name in LEVELS if name in work.scores})
 
     def _segment(self, work: Work) -> Outcome:
         recording = Recording(work.heard(), work.utterance, _stretch(work))
@@ -125,7 +134,7 @@ def _child(work: Work, piece: Piece) -> Work:
 
 def _levels(child: Work) -> dict[str, float]:
     """The segment's own levels in the place of its recording's."""
-    return {name: value for name, value in levels(child.heard().samples).items() if name in child.scores} if child.duration_s else {}
+    return {name: value for name, value in levels(child.heard().samples).items() if name in LEVELS and name in child.scores} if child.duration_s else {}
 
 
 def _no_speech(work: Work) -> InputError:

@@ -15,7 +15,8 @@ from pydantic import Field
 from valle_data.config import StageConfig, from_table
 from valle_data.errors import InputError, ReasonCode
 from valle_data.recognisers import RECOGNISERS, held
-from valle_data.recognisers.base import RATE_HZ, UNDETERMINED, Recogniser, Transcript
+from valle_data.recognisers.base import RATE_HZ, Recogniser, Transcript, is_undetermined
+from valle_data.records import CodedUtterance
 from valle_data.segmenters.silero import SileroSegmenter, speech_frames
 from valle_data.speech.judging import character_error_rate
 from valle_data.speech.quiet import split_long
@@ -45,7 +46,9 @@ class TranscribeStage(Stage):
         "cer": "float",
         "characters_per_second": "float",
     }
-    gives_text = True
+    gives_text = gives_language = True
+    reads = frozenset({"sound", "text", "language"})
+    writes = frozenset({"text", "language"})
 
     class Config(StageConfig):
         """`use`: when the recognised text becomes the utterance's: where none is given, always, or never (it is a score only).
@@ -76,9 +79,16 @@ class TranscribeStage(Stage):
         heard = dict(zip(wanted, self._hear([works[index] for index in wanted]), strict=True))
         return [self._judge(work, heard.get(index)) for index, work in enumerate(works)]
 
+    def restore(self, work: Work, made: CodedUtterance) -> Work:
+        heard = made.scores.get("asr_language")
+        language = heard if isinstance(heard, str) and is_undetermined(work.utterance.language) else work.utterance.language
+        utterance = replace(work.utterance, text=made.utterance.text, language=language)
+        return super().restore(replace(work, utterance=utterance), made)
+
     def _wants(self, work: Work) -> bool:
-        given = bool(work.utterance.text.strip())
-        return bool(len(work.heard().samples)) and (not given or self.config.check or self.config.use == "always")
+        """Whether it must be heard: for its text, its language, or to check them."""
+        known = bool(work.utterance.text.strip()) and not is_undetermined(work.utterance.language)
+        return bool(len(work.heard().samples)) and (not known or self.config.check or self.config.use == "always")
 
     def _hear(self, works: Sequence[Work]) -> list[Transcript | InputError]:
         """The transcript of each work; chunks of all of them go to the recogniser together."""
@@ -178,4 +188,4 @@ def _average(values: Sequence[tuple[_Chunk, float | None]]) -> float | None:
 def _language(work: Work, transcript: Transcript | None) -> str:
     """The utterance's own, or what the recogniser found where nobody knows."""
     own = work.utterance.language
-    return transcript.language if transcript is not None and own.lower() in ("", UNDETERMINED) else own
+    return transcript.language if transcript is not None and is_undetermined(own) else own
