@@ -200,9 +200,8 @@ def test_one_name_in_two_groups_is_two_speakers_to_listen_to() -> None:
 
 def test_another_codec_is_named_instead_of_being_played(tmp_path: Path) -> None:
     dataset = make(tmp_path / "set", tmp_path / "corpus")
-    manifest = json.loads((dataset / "dataset.json").read_text())
-    manifest["codec_config"]["salt"] = "other"
-    (dataset / "dataset.json").write_text(json.dumps(manifest))
+    manifest = DatasetManifest.load(dataset)
+    replace(manifest, codec_config={**manifest.codec_config, "salt": "other"}).save(dataset)
     page, events = report(dataset)
     found = [hashlib.sha256(salt).hexdigest()[:12] for salt in (b"", b"other")]
     (warning,) = warnings(events)

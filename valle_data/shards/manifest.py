@@ -1,5 +1,6 @@
 """`dataset.json`: what every part of a data set shares. A folder never mixes two codecs, phonemizers or configurations."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -56,7 +57,8 @@ class DatasetManifest:
         }
 
     def save(self, dataset: Path) -> None:
-        files.write_atomically(dataset / NAME, (json.dumps(self.to_json(), indent=2, ensure_ascii=False) + "\n").encode())
+        data = self.to_json()
+        files.write_atomically(dataset / NAME, (json.dumps({**data, "checksum": _checksum(data)}, indent=2, ensure_ascii=False) + "\n").encode())
 
     @classmethod
     def load(cls, dataset: Path) -> Self:
@@ -87,7 +89,9 @@ class DatasetManifest:
                 stages=data["stages"],
                 columns=data["columns"],
             )
-        except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            if isinstance(error, InputError):
+                raise
             raise InputError(
                 ReasonCode.CORRUPT_SHARD, f"{path} is damaged ({type(error).__name__}: {error}). Restore it, or prepare the data again."
             ) from error
@@ -96,4 +100,13 @@ class DatasetManifest:
                 ReasonCode.CORRUPT_SHARD,
                 f"{path}: the vocabulary has hash {manifest.vocabulary.hash[:12]}, but {str(data.get('vocabulary_hash'))[:12]} is written there.",
             )
+        checksum = data.pop("checksum", None)
+        if checksum != _checksum(data):
+            raise InputError(
+                ReasonCode.CORRUPT_SHARD, f"{path} does not match its checksum: it was damaged, or edited by hand. Restore it, or prepare the data again."
+            )
         return manifest
+
+
+def _checksum(data: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()

@@ -51,9 +51,10 @@ def _checksum(values: dict[str, Any]) -> str:
 
 def load_record(path: Path) -> CommitRecord:
     """The commit record at `path`; InputError `corrupt_shard` when it is damaged, `unsafe_member` when it names anything but its own shard."""
+    content = files.read(path)
     try:
-        data = json.loads(files.read(path))
-        checksum = data.pop("checksum")
+        data = json.loads(content)
+        data.pop("checksum")
         record = CommitRecord(**{item.name: data.pop(item.name) for item in fields(CommitRecord)})
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
@@ -65,7 +66,7 @@ def load_record(path: Path) -> CommitRecord:
             ReasonCode.UNSAFE_MEMBER,
             f"The commit record {path} names the shard {record.shard!r}; a shard is a file beside its record, with its name. It was not opened.",
         )
-    if data or _checksum(asdict(record)) != checksum or not isinstance(record.part, int) or part_name(record.part) != path.stem:
+    if data or record.to_bytes() != content or not isinstance(record.part, int) or part_name(record.part) != path.stem:
         raise InputError(
             ReasonCode.CORRUPT_SHARD,
             f"The commit record {path} does not match its checksum or name. Remove it and run `valle prepare` again: the part is made anew.",
