@@ -42,7 +42,9 @@ def run(dataset: Path, *, console: Console, where: str | None = None, by: Sequen
         _check(column, schema)
     records = committed_parts(dataset)
     with console.progress(len(records), "Reading", "parts") as progress:
-        gathered = gather(dataset, manifest, records, progress.advance, where=where, more=["split", *by])
+        gathered = gather(
+            dataset, manifest, records, progress.advance, where=where, more=["split", *by, *(name for name, kind in manifest.columns.items() if kind == "text")]
+        )
     statistics = compute(manifest, gathered, pc.fill_null(gathered.rows["split"], UNASSIGNED), SplitRule())
     shown = statistics.rows.num_rows if console.as_json else most
     title = f"{dataset} where {where}" if where else str(dataset)

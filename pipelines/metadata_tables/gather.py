@@ -12,7 +12,7 @@ from pipelines.metadata_tables.rows import Chosen, count_phones, read_rows
 from valle_data.shards.commit import CommitRecord, read_part_index, read_quarantine
 from valle_data.shards.manifest import DatasetManifest
 
-COLUMNS = ("utt_id", "part", "corpus", "group", "speaker", "source_digest", "start_s", "end_s", "language", "num_frames", "duration_s", "num_phones")
+COLUMNS = ("utt_id", "part", "corpus", "group", "speaker", "language", "num_frames", "duration_s", "num_phones")
 EXAMPLES_PER_REASON = 5
 
 
@@ -40,7 +40,7 @@ class Quarantine:
 
 @dataclass(frozen=True)
 class Gathered:
-    """`rows` has one row an utterance, by part and then by id, with `COLUMNS` and the scores; `phones` counts symbols; `inputs` hashes what was read."""
+    """`rows` has one row an utterance, by part and then by id, with `COLUMNS`, the scores that are numbers, and what else was asked for; `phones` counts symbols; `inputs` hashes what was read."""
 
     rows: pa.Table
     phones: dict[str, int]
@@ -58,11 +58,12 @@ def gather(
     where: str | None = None,
     more: Sequence[str] = (),
 ) -> Gathered:
-    """Read the index and quarantine of every part, verified against its commit record; `more` columns of the index are kept beside `COLUMNS` and scores.
+    """Read the index and quarantine of every part, verified against its commit record; `more` columns of the index are kept beside those of every `Gathered`.
 
     With `where` rows and phones are those of the utterances that it chooses. Speakers are the attributed ones where there are such.
     Raises UsageError and InputError as `read_rows` does.
     """
+    numbers = [name for name, kind in manifest.columns.items() if kind == "float"]
     phones, reasons, stages = Counter[str](), Counter[str](), Counter[str]()
     examples: dict[str, tuple[QuarantineExample, ...]] = {}
 
@@ -77,7 +78,7 @@ def gather(
                 examples[row["reason"]] = (*known, QuarantineExample(row["path"], row["stage"], row["message"]))
         looked_at()
 
-    chosen = read_rows(dataset, manifest, records, [*COLUMNS, *manifest.columns, *more], where=where, seen=see)
+    chosen = read_rows(dataset, manifest, records, [*COLUMNS, *numbers, *more], where=where, seen=see)
     if where is not None:
         phones = _phones_of(dataset, records, chosen)
     quarantine = Quarantine(dict(sorted(reasons.items())), dict(sorted(stages.items())), dict(sorted(examples.items())))

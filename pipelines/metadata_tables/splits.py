@@ -77,8 +77,9 @@ class SplitRule:
         return {VALIDATION: (0.0, self.validation_fraction), TEST: (self.validation_fraction, held), TRAIN: (held, 1.0)}
 
     def columns(self, schema: pa.Schema) -> tuple[str, ...]:
-        """The columns that the filters of the rule read; UsageError for one that `schema` does not have."""
-        return tuple(sorted({name for text in (self.validation_where, self.test_where) if text for name in parse(text, schema).columns}))
+        """The columns that the rule reads; UsageError for one that `schema` does not have."""
+        filtered = {name for text in (self.validation_where, self.test_where) if text for name in parse(text, schema).columns}
+        return tuple(sorted({*KEY_COLUMNS[self.split_by], *filtered}))
 
     def describe(self) -> str:
         """The rule in words."""
@@ -198,7 +199,7 @@ def _choose(keys: list[str], rule: SplitRule, known: Mapping[str, str], claimed:
         low, high = bounds[split]
         members = {name: sum(found == name for found in chosen.values()) for name in NAMES} if low < high else {}
         if low < high and not members[split]:
-            spare = [key for key in keys if members[chosen[key]] > 1 and key not in claimed]
+            spare = [key for key in keys if key not in claimed and (members[chosen[key]] > 1 or (split == TRAIN and len(keys) < len(NAMES)))]
             free = [key for key in spare if key not in known] or spare
             if free:
                 chosen[min(free, key=lambda key: (max(low - draws[key], draws[key] - high), key))] = split

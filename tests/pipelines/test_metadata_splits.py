@@ -180,7 +180,7 @@ def test_filters_claim_whole_keys_and_nothing_else_is_drawn() -> None:
     found = names(table, rule)
     expected = {"s3": "validation", "s1": "test", "s2": "test"}
     assert list(found.values()) == [expected.get(speaker, "train") for speaker in table["speaker"].to_pylist()]
-    assert rule.columns(table.schema) == ("speaker", "utt_id")
+    assert rule.columns(table.schema) == ("group", "speaker", "utt_id")
 
 
 def test_a_list_comes_before_filters_and_filters_before_drawing() -> None:
