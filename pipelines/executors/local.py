@@ -1,38 +1,29 @@
-"""Worker processes on this machine, supervised: one that dies loses nothing but time."""
+"""Worker processes on this machine, supervised: one that dies or stands still loses nothing but time."""
 
 import multiprocessing
 import os
 import signal
 import threading
-import traceback
-from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Iterable, Iterator
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Generic, Literal
 
 from pydantic import Field
 
-from pipelines.executors.base import Executor, Job, Result, Task, TaskFailed
-from valle_data.config import EntryConfig
-from valle_data.errors import ValleError
+from pipelines.executors.base import Executor, Failure, Job, Note, Result, Sign, Task, WorkLimits, silent, unsaid
+from pipelines.executors.feed import Attempt, Feed, wait_a_little
+from pipelines.executors.workplace import Answer, Done, Raised, Workplace
+from valle_data.errors import ReasonCode
 
 GRACE_S = 5.0
-
-
-@dataclass(frozen=True)
-class _Failure:
-    """What a worker sends instead of a result."""
-
-    error: ValleError
-    details: str
-
-
-@dataclass
-class _Attempt(Generic[Task]):
-    task: Task
-    number: int = 1
+START_LIMIT_S = 600.0
+"""How long a worker may take to load what it holds, if that is more than the limit for everything else."""
+LOOK_S = 1.0
+"""How often workers are looked at that say nothing."""
+SIGN_S = 0.5
+"""How often a worker sends a sign of life at most, unless it is in another stage."""
 
 
 class _Slot(Generic[Task]):
@@ -44,17 +35,34 @@ class _Slot(Generic[Task]):
         self.process: SpawnProcess = context.Process(target=_serve, args=(job, theirs), daemon=True)
         self.process.start()
         theirs.close()
-        self.attempt: _Attempt[Task] | None = None
+        self.attempt: Attempt[Task] | None = None
+        self.sign: Sign | None = None
+        self.heard_at = time.monotonic()
         self.num_done = 0
 
-    def give(self, attempt: _Attempt[Task]) -> bool:
-        """Hand over a task; False when the worker is already gone."""
-        self.attempt = attempt
+    def give(self, attempt: Attempt[Task], feed: Feed[Task]) -> None:
+        """Hand over a task; a worker that is gone already shows when it is looked at."""
+        self.attempt, self.sign, self.heard_at = attempt, None, time.monotonic()
         try:
-            self.connection.send(attempt.task)
+            self.connection.send((attempt.task, feed.rescue(attempt)))
         except OSError:
-            return False
-        return True
+            return
+
+    def hear(self) -> Answer | None:
+        """The worker's answer, if it has come; signs of life before it are noted. Raises EOFError when the worker is gone."""
+        while self.connection.poll():
+            said = self.connection.recv()
+            self.heard_at = time.monotonic()
+            if not isinstance(said, Sign):
+                return said
+            self.sign = said
+        if not self.process.is_alive() and not self.connection.poll():
+            raise EOFError
+        return None
+
+    def is_stalled(self, limit_s: float) -> bool:
+        """Whether it has been silent for too long."""
+        return time.monotonic() - self.heard_at > (limit_s if self.sign else max(limit_s, START_LIMIT_S))
 
     def stop(self) -> None:
         """End the process: kindly, then not."""
@@ -67,80 +75,105 @@ class _Slot(Generic[Task]):
 
 
 class LocalExecutor(Executor[Task, Result]):
-    """See the module. With `workers` 0 the tasks run in this process, one after the other."""
+    """See the module. With `workers` 0 the tasks run in this process, one after the other. All steps of a task run in one process."""
 
-    class Config(EntryConfig):
-        """`tasks_per_worker`: a process is replaced after so many tasks, because espeak and others leak."""
+    class Config(WorkLimits):
+        """`workers`: processes; 0: none but this one."""
 
         name: Literal["local"] = "local"
         workers: int = Field(default=1, ge=0, le=1024)
-        max_attempts: int = Field(default=3, ge=1, le=100)
-        tasks_per_worker: int = Field(default=200, ge=1)
 
     def __init__(self, config: "LocalExecutor.Config") -> None:
         self.config = config
         self._slots: list[_Slot[Task]] = []
-        self._pending: deque[_Attempt[Task]] = deque()
 
-    def run(self, job: Job[Task, Result], tasks: Sequence[Task]) -> Iterator[Result]:
+    def run(self, job: Job[Task, Result], tasks: Iterable[Task], note: Note = unsaid) -> Iterator[Result]:
+        feed: Feed[Task] = Feed(job, tasks, self.config, note)
         if not self.config.workers:
-            worker = job.start() if tasks else None
-            yield from (worker.run(task) for task in tasks if worker)
+            yield from _run_here(job, feed)
             return
-        self._pending = deque(_Attempt(task) for task in tasks)
         try:
-            while self._pending or any(slot.attempt for slot in self._slots):
-                self._assign(job)
+            while not feed.is_done or any(slot.attempt for slot in self._slots):
+                self._assign(job, feed)
                 for slot in self._ready():
-                    yield from self._collect(job, slot)
+                    yield from self._collect(feed, slot)
         finally:
             while self._slots:
                 self._slots.pop().stop()
 
-    def _assign(self, job: Job[Task, Result]) -> None:
+    def _assign(self, job: Job[Task, Result], feed: Feed[Task]) -> None:
         idle = [slot for slot in self._slots if slot.attempt is None]
-        while self._pending and (idle or len(self._slots) < self.config.workers):
+        while (idle or len(self._slots) < self.config.workers) and (attempt := feed.take()) is not None:
             if not idle:
-                self._slots.append(_Slot(job))
-                idle = [self._slots[-1]]
-            idle.pop().give(self._pending.popleft())  # a worker that is gone shows in _ready
+                idle.append(_Slot(job))
+                self._slots.append(idle[-1])
+            idle.pop().give(attempt, feed)
 
     def _ready(self) -> list[_Slot[Task]]:
-        busy = {slot.connection: slot for slot in self._slots if slot.attempt} | {slot.process.sentinel: slot for slot in self._slots if slot.attempt}
-        found = wait(list(busy))
-        return list({id(slot): slot for slot in (busy[item] for item in found)}.values())  # pyright: ignore[reportArgumentType]
+        """Busy workers that have something to say, or are gone, or have been silent for a while."""
+        slots = [slot for slot in self._slots if slot.attempt]
+        if not slots:
+            wait_a_little()
+            return []
+        found = set(wait([item for slot in slots for item in (slot.connection, slot.process.sentinel)], LOOK_S))
+        return [slot for slot in slots if slot.connection in found or slot.process.sentinel in found or slot.is_stalled(self.config.stall_limit_s)]
 
-    def _collect(self, job: Job[Task, Result], slot: _Slot[Task]) -> Iterator[Result]:
+    def _collect(self, feed: Feed[Task], slot: _Slot[Task]) -> Iterator[Result]:
         assert slot.attempt is not None, "only busy workers are waited for"
         try:
-            answer = slot.connection.recv() if slot.connection.poll() else None
+            answer = slot.hear()
         except (EOFError, OSError):
-            answer = None
-        if answer is None:
-            self._lost(job, slot, slot.attempt)
+            self._lost(feed, slot)
             return
-        if isinstance(answer, _Failure):
-            answer.error.add_note(answer.details)
-            raise answer.error
-        slot.attempt = None
-        slot.num_done += 1
-        if slot.num_done >= self.config.tasks_per_worker:
-            self._slots.remove(slot)
-            slot.stop()
-        yield answer
+        if isinstance(answer, Raised):
+            raise answer.again()
+        if isinstance(answer, Done):
+            slot.attempt = None
+            slot.num_done += 1
+            if slot.num_done >= self.config.tasks_per_worker:
+                self._slots.remove(slot)
+                slot.stop()
+            yield answer.result
+        elif isinstance(answer, Failure):
+            feed.failed(slot.attempt, answer)
+            slot.attempt = None
+        elif slot.is_stalled(self.config.stall_limit_s):
+            slot.process.kill()
+            self._lost(feed, slot, stalled=True)
 
-    def _lost(self, job: Job[Task, Result], slot: _Slot[Task], attempt: _Attempt[Task]) -> None:
-        """The worker died: its task goes to another, unless it has killed too many."""
+    def _lost(self, feed: Feed[Task], slot: _Slot[Task], *, stalled: bool = False) -> None:
+        """The worker is gone: its task goes to another."""
         self._slots.remove(slot)
         slot.stop()
-        code = slot.process.exitcode or 0
-        if attempt.number >= self.config.max_attempts:
-            how = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
-            raise TaskFailed(
-                f"{job.describe(attempt.task)} ended its worker process {attempt.number} times, last with {how}. "
-                "Look for the last lines of the log and for an out-of-memory kill (`dmesg`); what is committed stays, and the same command resumes."
-            )
-        self._pending.appendleft(_Attempt(attempt.task, attempt.number + 1))
+        assert slot.attempt is not None, "only busy workers are waited for"
+        feed.failed(slot.attempt, stall(self.config.stall_limit_s, slot.sign) if stalled else _death(slot))
+
+
+def stall(limit_s: float, sign: Sign | None) -> Failure:
+    """What a worker is killed for that gives no sign of life."""
+    return Failure(ReasonCode.WORKER_TIMEOUT, f"no sign of life for `stall_limit_s` = {limit_s:g} s", sign)
+
+
+def _death(slot: _Slot) -> Failure:
+    code = slot.process.exitcode or 0
+    how = f"signal {-code} ({signal.Signals(-code).name})" if code < 0 else f"exit code {code}"
+    return Failure(ReasonCode.WORKER_CRASHED, how, slot.sign)
+
+
+def _run_here(job: Job[Task, Result], feed: Feed[Task]) -> Iterator[Result]:
+    place = Workplace(job, silent)
+    while not feed.is_done:
+        attempt = feed.take()
+        if attempt is None:
+            wait_a_little()
+            continue
+        answer = place.do(attempt.task, feed.rescue(attempt))
+        if isinstance(answer, Raised):
+            raise answer.again()
+        if isinstance(answer, Failure):
+            feed.failed(attempt, answer)
+        else:
+            yield answer.result
 
 
 def _serve(job: Job[Task, Result], connection: Connection) -> None:
@@ -148,26 +181,26 @@ def _serve(job: Job[Task, Result], connection: Connection) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
-    worker = None
+    place = Workplace(job, _Signs(connection))
     while True:
         try:
-            task = connection.recv()
+            task, rescue = connection.recv()
         except EOFError:
             return
-        try:
-            worker = worker or job.start()
-            answer = worker.run(task)
-        except Exception as error:
-            answer = _Failure(_as_valle_error(job.describe(task), error), traceback.format_exc())
-        connection.send(answer)
+        connection.send(place.do(task, rescue))
 
 
-def _as_valle_error(described: str, error: Exception) -> ValleError:
-    return (
-        error
-        if isinstance(error, ValleError)
-        else TaskFailed(f"{described} failed: {type(error).__name__}: {error}. This is a bug; the log has the traceback.")
-    )
+class _Signs:
+    """Signs of life to the parent, not more often than it needs them."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection, self._stage, self._sent_at = connection, "", 0.0
+
+    def __call__(self, sign: Sign) -> None:
+        now = time.monotonic()
+        if sign.stage != self._stage or now - self._sent_at > SIGN_S:
+            self._connection.send(sign)
+            self._stage, self._sent_at = sign.stage, now
 
 
 def _leave_with_parent() -> None:

@@ -23,10 +23,12 @@ class QuantizeStage(Stage):
     def __init__(self, config: "QuantizeStage.Config", tools: Tools) -> None:
         self.config = config
         self.codec = tools.codec
+        self.report = tools.report
 
     def process(self, works: Sequence[Work]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}
         for batch in self._batches(works):
+            self.report([works[index] for index in batch])
             waveforms = [works[index].heard().at(self.codec.spec.sample_rate_hz) for index in batch]
             for index, codes in zip(batch, self.codec.encode(waveforms), strict=True):
                 try:
