@@ -3,20 +3,24 @@
 Three LSTM layers over windows of 1.6 s of 40 mel bands, averaged over the windows. Long silences are taken out first, by the WebRTC detector.
 """
 
+import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import resemblyzer
-import resemblyzer.audio
 from numpy.typing import NDArray
 
 from valle_data.config import speed
 from valle_data.errors import EnvironmentProblem
 from valle_data.source import file_digest
 from valle_data.speaker_encoders.base import RATE_HZ, SpeakerEncoder, SpeakerEncoderConfig, unit
+
+with warnings.catch_warnings():  # of the way in which the voice detector asks for its own version
+    warnings.filterwarnings("ignore", message="pkg_resources is deprecated")
+    import resemblyzer
+    import resemblyzer.audio
 
 MIN_VOICED_S = 0.4
 LEVEL_DBFS = -30
