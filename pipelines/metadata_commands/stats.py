@@ -3,7 +3,7 @@
 # pyarrow makes its compute functions when it is imported, where pyright cannot see them.
 # pyright: reportAttributeAccessIssue=false
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -41,6 +41,7 @@ def run(dataset: Path, *, console: Console, where: str | None = None, by: Sequen
     for column in by:
         _check(column, schema)
     records = committed_parts(dataset)
+    texts = [name for name, kind in manifest.columns.items() if kind == "text"]
     with console.progress(len(records), "Reading", "parts") as progress:
         gathered = gather(
             dataset, manifest, records, progress.advance, where=where, more=["split", *by, *(name for name, kind in manifest.columns.items() if kind == "text")]
@@ -53,7 +54,7 @@ def run(dataset: Path, *, console: Console, where: str | None = None, by: Sequen
         _by(console, statistics, column, shown)
     _splits(console, statistics)
     _quantiles(console, statistics)
-    _texts(console, statistics, manifest.columns)
+    _texts(console, statistics, texts)
     _quarantine(console, statistics)
     return ExitCode.DONE
 
@@ -94,9 +95,8 @@ def _quantiles(console: Console, statistics: Statistics) -> None:
     console.table("Quantiles", list(shown.values()), [tuple(quantile.get(name) for name in shown) for quantile in found])
 
 
-def _texts(console: Console, statistics: Statistics, columns: Mapping[str, str]) -> None:
+def _texts(console: Console, statistics: Statistics, names: Sequence[str]) -> None:
     """Score columns that hold text: how many values they have."""
-    names = [name for name, kind in columns.items() if kind == "text"]
     if names:
         rows = [(name, pc.count_distinct(statistics.rows[name]).as_py(), statistics.rows[name].null_count) for name in names]
         console.table("Columns of text", ["column", "different values", "missing"], rows)

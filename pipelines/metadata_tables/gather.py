@@ -40,7 +40,10 @@ class Quarantine:
 
 @dataclass(frozen=True)
 class Gathered:
-    """`rows` has one row an utterance, by part and then by id, with `COLUMNS`, the scores that are numbers, and what else was asked for; `phones` counts symbols; `inputs` hashes what was read."""
+    """`rows` has one row an utterance, by part and then by id, with `COLUMNS`, the scores that are numbers, and what else was asked for.
+
+    `phones` counts symbols; `inputs` hashes what was read.
+    """
 
     rows: pa.Table
     phones: dict[str, int]
