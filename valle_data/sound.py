@@ -1,5 +1,6 @@
 """A stretch of a recording as samples, resampled once for every rate that somebody asks for."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -45,6 +46,18 @@ class Sound:
         if self._whole is not None:
             return Sound(piece, self.sample_rate_hz, _whole=self._whole, _start_s=self._start_s + start_s, _end_s=min(self._start_s + end_s, self._end_s))
         return Sound(piece, self.sample_rate_hz, _whole=self, _start_s=start_s, _end_s=end_s)
+
+    def __reduce__(self) -> tuple[Callable[..., "Sound"], tuple[object, ...]]:
+        """Without the resampled copies, which can be made again; pieces that are pickled together share the samples of their recording."""
+        if self._whole is None:
+            return Sound, (self.samples, self.sample_rate_hz)
+        first = (self.samples.ctypes.data - self._whole.samples.ctypes.data) // self.samples.itemsize if len(self.samples) else 0
+        return _piece, (self._whole, first, len(self.samples), self._start_s, self._end_s)
+
+
+def _piece(whole: Sound, first: int, length: int, start_s: float, end_s: float) -> Sound:
+    """A piece of `whole`, whose samples begin at `first`, as `cut` made it."""
+    return Sound(whole.samples[first : first + length], whole.sample_rate_hz, _whole=whole, _start_s=start_s, _end_s=end_s)
 
 
 def _slice(samples: NDArray[np.float32], sample_rate_hz: int, start_s: float, end_s: float) -> NDArray[np.float32]:

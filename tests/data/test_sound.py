@@ -1,5 +1,7 @@
 """Sounds: resampled once, cut without a trace of what was asked before."""
 
+import pickle
+
 import numpy as np
 import pytest
 import soxr
@@ -39,3 +41,16 @@ def test_a_piece_of_a_piece_is_a_piece_of_the_whole() -> None:
 def test_resampling_never_leaves_the_range() -> None:
     square = Sound(np.sign(np.sin(np.arange(8000) * 0.3)).astype(np.float32), 8000)
     assert np.abs(square.at(24_000)).max() <= 1
+
+
+def test_a_sound_travels_without_copies_that_can_be_made_again() -> None:
+    samples = np.random.default_rng(1).normal(0, 0.1, 48000).astype(np.float32)
+    whole = Sound(samples, 16000)
+    whole.at(24000), whole.at(8000)
+    pieces = [whole.cut(0.1, 1.0), whole.cut(0.5, 3.0).cut(0.3337, 1.1), whole.cut(2.9, 2.9), whole]
+    data = pickle.dumps(pieces)
+    assert len(data) < samples.nbytes * 1.1
+    for before, after in zip(pieces, pickle.loads(data), strict=True):
+        assert np.array_equal(before.samples, after.samples) and after.sample_rate_hz == 16000 and after.duration_s == before.duration_s
+        assert np.array_equal(before.at(24000), after.at(24000))
+        assert np.array_equal(before.cut(0.05, 0.2).at(8000), after.cut(0.05, 0.2).at(8000))
