@@ -38,7 +38,7 @@ class Dataset:
         self.folder, self.manifest, self.num_unassigned = folder, manifest, num_unassigned
         self.speakers, self.groups, self.languages = names.speakers, names.groups, names.languages
         self._rows, self._parts, self._shards = rows, parts, shards_of(folder, parts)
-        self._header_words = parts.header_bytes // 2
+        self._header_words, self._num_levels = parts.header_bytes // 2, manifest.codec.num_levels
         self._checked = np.zeros(len(rows.num_frames), dtype=bool)
         self.columns = Columns(rows.num_frames, rows.num_phones, rows.speaker, rows.group, self.codec.frame_rate_hz, self.codec.num_levels, self._fingerprint())
 
@@ -99,11 +99,13 @@ class Dataset:
 
         The first touch of a row checks it and raises InputError: `corrupt_shard` (checksum), `code_out_of_range`; other rows of the shard stay usable.
         """
-        span = self._span(row)
-        member = self._shards.words(span.shard, span.start, span.stop)
-        codes = member[self._header_words.item(span.shard) :].reshape(self.manifest.codec.num_levels, -1)
+        number, first = self._rows.shard.item(row), self._rows.word.item(row)
+        header_words = self._header_words.item(number)
+        member = self._shards.words(number, first - header_words, first + self._num_levels * self._rows.num_frames.item(row))
+        flat = member[header_words:]
+        codes = flat.reshape(self._num_levels, -1)
         if not self._checked[row]:
-            self._check(row, member, codes)
+            self._check(row, number, member, flat)
         return codes[:levels, start:stop]
 
     def prefetch(self, rows: Iterable[int]) -> None:
@@ -112,31 +114,35 @@ class Dataset:
 
     def _span(self, row: int) -> Span:
         number, first = self._rows.shard.item(row), self._rows.word.item(row)
-        return Span(number, first - self._header_words.item(number), first + self.manifest.codec.num_levels * self._rows.num_frames.item(row))
+        return Span(number, first - self._header_words.item(number), first + self._num_levels * self._rows.num_frames.item(row))
 
     def _record(self, row: int) -> CommitRecord:
         return load_record(record_path(self.folder, int(self._parts.part[self._rows.shard[row]])))
 
-    def _check(self, row: int, member: NDArray[np.uint16], codes: NDArray[np.uint16]) -> None:
-        path = self._shards.path(int(self._rows.shard[row]))
-        found, expected = zlib.crc32(member.data), int(self._rows.crc32[row])
-        if found != expected:
+    def _check(self, row: int, number: int, member: NDArray[np.uint16], flat: NDArray[np.uint16]) -> None:
+        """Hold the `member` of a row, whose codes are `flat`, against its index and the codec."""
+        if zlib.crc32(member.data) != self._rows.crc32.item(row):
+            raise self._corrupt(row, number, member)
+        num_frames = flat.size // self._num_levels
+        if len(member) > flat.size and member[: -flat.size].tobytes() != self._parts.format(number).header(self._num_levels, num_frames):
             raise InputError(
-                ReasonCode.CORRUPT_SHARD,
-                f"{path}: the codes of {self.utterance_id(row)} should have crc32 {expected:08x}, they have {found:08x}. "
-                f"Other utterances are not affected. `valle repair {self.folder}` lists all damage and keeps what is whole.",
+                ReasonCode.BAD_ROW,
+                f"{self._shards.path(number)}: the codes of {self.utterance_id(row)} are not [{self._num_levels}, {num_frames}] as its index says.",
             )
-        if self._parts.format(self._rows.shard.item(row)).codes(member.view(np.uint8).data, codes.shape[0]).shape != codes.shape:
-            raise InputError(
-                ReasonCode.BAD_ROW, f"{path}: the codes of {self.utterance_id(row)} are not [{codes.shape[0]}, {codes.shape[1]}] as its index says."
-            )
-        if codes.size and (largest := int(codes.max())) >= self.codec.codebook_size:
+        if (largest := np.maximum.reduce(flat)) >= self.codec.codebook_size:
             raise InputError(
                 ReasonCode.CODE_OUT_OF_RANGE,
-                f"{path}: {self.utterance_id(row)} has the code {largest}, but codebooks of {self.codec.name!r} end at "
+                f"{self._shards.path(number)}: {self.utterance_id(row)} has the code {largest}, but codebooks of {self.codec.name!r} end at "
                 f"{self.codec.codebook_size - 1}. It was written by another codec: prepare the data again.",
             )
         self._checked[row] = True
+
+    def _corrupt(self, row: int, number: int, member: NDArray[np.uint16]) -> InputError:
+        return InputError(
+            ReasonCode.CORRUPT_SHARD,
+            f"{self._shards.path(number)}: the codes of {self.utterance_id(row)} should have crc32 {self._rows.crc32.item(row):08x}, "
+            f"they have {zlib.crc32(member.data):08x}. Others are not affected. `valle repair {self.folder}` lists all damage and keeps what is whole.",
+        )
 
     def utterance_id(self, row: int) -> str:
         """The id of a row, read from the index again: ids are not kept in memory."""

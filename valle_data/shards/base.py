@@ -70,6 +70,10 @@ class ShardFormat(ABC):
         """The whole file. Samples come sorted by id."""
 
     @abstractmethod
+    def header(self, num_levels: int, num_frames: int) -> bytes:
+        """The header of a member of so many codes."""
+
+    @abstractmethod
     def codes(self, member: bytes | memoryview, num_levels: int) -> NDArray[np.uint16]:
         """Codes `[Q, T]` of a member, a read-only view on it; InputError `unsafe_member` for anything `encode` does not write."""
 

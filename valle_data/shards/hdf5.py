@@ -56,6 +56,9 @@ class Hdf5Shard(ShardFormat):
         members = [Member(first + 2 * num_levels * int(start), codes.nbytes, zlib.crc32(codes.data)) for start, codes in zip(offsets, flat, strict=False)]
         return EncodedShard(data, tuple(members))
 
+    def header(self, num_levels: int, num_frames: int) -> bytes:
+        return b""
+
     def codes(self, member: bytes | memoryview, num_levels: int) -> NDArray[np.uint16]:
         if len(member) % (2 * num_levels):
             raise InputError(ReasonCode.UNSAFE_MEMBER, f"Codes are uint16 [{num_levels}, T]; this member has {len(member)} bytes.")

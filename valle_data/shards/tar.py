@@ -11,6 +11,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ _NPY_MAGIC = b"\x93NUMPY\x01\x00"
 _NPY_SHAPE = re.compile(rb"\((\d{1,9}), (\d{1,9})\)")
 
 
+@lru_cache(4096)
 def _npy_header(num_levels: int, num_frames: int) -> bytes:
     length = NPY_HEADER_BYTES - len(_NPY_MAGIC) - 2
     header = f"{{'descr': '<u2', 'fortran_order': False, 'shape': ({num_levels}, {num_frames}), }}".encode()
@@ -71,6 +73,9 @@ class TarShard(ShardFormat):
         archive += bytes(2 * BLOCK)
         archive += bytes(-len(archive) % tarfile.RECORDSIZE)
         return EncodedShard(bytes(archive), tuple(members))
+
+    def header(self, num_levels: int, num_frames: int) -> bytes:
+        return _npy_header(num_levels, num_frames)
 
     def codes(self, member: bytes | memoryview, num_levels: int) -> NDArray[np.uint16]:
         return decode_codes(member)
