@@ -25,6 +25,7 @@ from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.parts import Parts, refuse_foreign
 from valle_data.shards.reader import Span, shards_of
 from valle_data.shards.record import load_record
+from valle_data.stores.remote_path import locate
 from valle_data.text.vocabulary import Vocabulary
 
 
@@ -49,6 +50,7 @@ class Dataset:
         Raises InputError: `missing_shard`, `corrupt_shard`, `foreign_shard`, `bad_row` naming the file; `unknown_phone`; `dataset_mismatch` for a split that
         does not exist.
         """
+        folder = locate(folder)
         manifest = DatasetManifest.load(folder)
         compact = load_compact(folder, manifest)
         records = [] if compact else committed_parts(folder)

@@ -143,12 +143,14 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
     ),
     ReasonCode.CORRUPT_SHARD: Explanation(
         "A checksum of a shard or index does not match what was committed.",
-        "Run `valle metadata DATASET --check`; remove the part named there and run `valle prepare` again.",
+        "Run `valle repair DATASET --dry-run`: it says what can be put back, made again or salvaged, and what `valle prepare` has to make anew.",
     ),
     ReasonCode.MISSING_SHARD: Explanation(
-        "A committed part has lost one of its files.", "Restore it, or remove the part's commit record and run `valle prepare` again."
+        "A committed part has lost one of its files.", "Restore it, or run `valle repair DATASET --rebuild` and then `valle prepare` again."
     ),
-    ReasonCode.FOREIGN_SHARD: Explanation("A file in `shards/` belongs to no commit record or to another data set.", "Move it away; readers ignore it."),
+    ReasonCode.FOREIGN_SHARD: Explanation(
+        "A file in `shards/` belongs to no commit record or to another data set.", "Readers ignore it; `valle repair DATASET` moves it away."
+    ),
     ReasonCode.BAD_ROW: Explanation(
         "A row of a corpus table or of an index has a missing or impossible value.",
         "Correct the row of the table; where it is an index, remove the part named in the message and run `valle prepare` again.",
@@ -164,7 +166,8 @@ EXPLANATIONS: dict[ReasonCode, Explanation] = {
         "A recording changed between its planning and its decoding.", "Let nothing write to the corpus and run the same command: it plans the recording anew."
     ),
     ReasonCode.STORAGE_FAILED: Explanation(
-        "Writing or reading failed: disk full, read-only, input/output error.", "Free space or fix the disk and run the same command: it resumes."
+        "Writing or reading failed: disk full, read-only, input/output error, an object store that does not answer or refuses the credentials.",
+        "Free space, fix the disk, or renew the credentials, and run the same command: it resumes.",
     ),
     ReasonCode.DECODER_CRASHED: Explanation(
         "The file made the audio decoder crash, or take more memory than its limits allow; the decoder runs in a process of its own, so nothing else was lost.",
