@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pipelines.donors import INDEX_NAME, Donors
 from pipelines.executors.base import Beat, Job, Rescue, Sign, Worker, silent
 from pipelines.executors.pools import Pool, divided
 from pipelines.isolation import Poison, Trials, isolate
@@ -21,10 +22,12 @@ from valle_data.shards.base import record_path
 from valle_data.shards.commit import CommitRecord, commit_part, load_record
 from valle_data.shards.index import PartIdentity, printable
 from valle_data.shards.manifest import NAME as MANIFEST_NAME
-from valle_data.shards.plan import PlannedPart
+from valle_data.shards.manifest import DatasetManifest
+from valle_data.shards.plan import FOLDER, PlannedPart
 from valle_data.stages import STAGES
 from valle_data.stages.base import Stage, Tools, Work
 from valle_data.stages.base import silent as unreported
+from valle_data.stages.reuse import run_stage
 from valle_data.stores.remote_path import RemotePath
 from valle_data.text.phonemizers import PHONEMIZERS
 
@@ -62,12 +65,13 @@ class PartState:
 
 @dataclass(frozen=True)
 class PartJob(Job[PlannedPart, CommitRecord]):
-    """What a worker needs to know beside the part itself. `codec` is what the manifest promises."""
+    """What a worker needs to know beside the part itself. `codec` is what the manifest promises, `reuse` are data sets to take results from."""
 
     dataset: Path
     config: PrepareConfig
     codec: CodecSpec
     config_hash: str
+    reuse: tuple[Path, ...] = ()
 
     def pools(self) -> tuple[Pool, ...]:
         return divided(self.config.pools, list(self.config.stages()))
@@ -88,7 +92,8 @@ class PartJob(Job[PlannedPart, CommitRecord]):
                 ReasonCode.DATASET_MISMATCH,
                 f"The codec changed during the run: it was {self.codec}, it is {tools.codec.spec}. Use weights that nobody writes to, and start again.",
             )
-        return PartWorker(self, stages, reporter, commits=step in (None, len(pools) - 1))
+        donors = Donors(self.dataset / FOLDER / INDEX_NAME, self.reuse, DatasetManifest.load(self.dataset)) if self.reuse else None
+        return PartWorker(self, stages, reporter, commits=step in (None, len(pools) - 1), donors=donors)
 
     def describe(self, task: PlannedPart) -> str:
         first = task.utterances[0].utterance.id if task.utterances else "none"
@@ -116,8 +121,8 @@ class PartJob(Job[PlannedPart, CommitRecord]):
 class PartWorker(Worker[Any, Any]):
     """Makes parts, or goes some steps of the way, with stages that are held."""
 
-    def __init__(self, job: PartJob, stages: Sequence[Stage], reporter: "_Reporter", *, commits: bool) -> None:
-        self._job, self._stages, self._reporter, self._commits = job, stages, reporter, commits
+    def __init__(self, job: PartJob, stages: Sequence[Stage], reporter: "_Reporter", *, commits: bool, donors: Donors | None = None) -> None:
+        self._job, self._stages, self._reporter, self._commits, self._donors = job, stages, reporter, commits, donors
 
     def run(self, task: PlannedPart | PartState | CommitRecord) -> PartState | CommitRecord:
         """Make the part exist and return its record, or do this worker's steps; one that exists already is left alone."""
@@ -136,10 +141,11 @@ class PartWorker(Worker[Any, Any]):
     def process(self, state: PartState) -> PartState:
         """The part after this worker's stages."""
         works, rejections = list(state.works), list(state.rejections)
+        donations = self._donors.donations(state.task.utterances) if self._donors else {}
         with one_torch_thread():
             for stage in self._stages:
                 self._reporter.enter(stage.name)
-                result = stage.run(works)
+                result = run_stage(stage, works, donations)
                 works = result.kept
                 rejections += result.rejected
         return PartState(state.task, tuple(works), tuple(rejections))

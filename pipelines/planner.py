@@ -4,7 +4,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -40,6 +40,8 @@ class PlanOptions:
     gives_text: bool = False
     cuts: bool = False
     limit: int | None = None
+    digests_beside: tuple[Callable[[Utterance], str], ...] = ()
+    """Digests of what stages read beside recording and text."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ def _outcomes(catalog: Catalog, options: PlanOptions, looked_at: Callable[[], No
             sources = dict(zip(places, pool.map(lambda place: look_at(place, options.limits), places), strict=True))
             for utterance in window:
                 source = sources[place_of(utterance.audio)]
-                if not catalog.was_refused(fingerprint(utterance, source.digest), as_duplicate=False):  # if it was, its sound is free for another
-                    yield from _judge(utterance, source, catalog, options)
+                mark = fingerprint(utterance, source.digest, [digest(utterance) for digest in options.digests_beside])
+                if not catalog.was_refused(mark, as_duplicate=False):  # if it was, its sound is free for another
+                    yield from _judge(utterance, source, mark, catalog, options)
                 looked_at()
 
 
@@ -111,18 +114,18 @@ def _hash(parts: Iterable[object]) -> str:
     return hashlib.sha256(json.dumps(list(parts)).encode()).hexdigest()[:32]
 
 
-def fingerprint(utterance: Utterance, digest: str) -> str:
+def fingerprint(utterance: Utterance, digest: str, beside: Sequence[str] = ()) -> str:
     """Hash of all that the codes and phones of an utterance depend on, beside the configuration."""
-    return _hash([utterance.id, *content_key(digest, utterance.audio), utterance.text, utterance.language])
+    return _hash([utterance.id, *content_key(digest, utterance.audio), utterance.text, utterance.language, *filter(None, beside)])
 
 
 def _listing_rejection(path: str, reason: ReasonCode, message: str) -> Rejection:
     return Rejection(None, path, "list", reason, printable(message), _hash([path, str(reason)]))
 
 
-def _judge(utterance: Utterance, source: Source, catalog: Catalog, options: PlanOptions) -> Iterator[PlannedUtterance | Rejection]:
+def _judge(utterance: Utterance, source: Source, mark: str, catalog: Catalog, options: PlanOptions) -> Iterator[PlannedUtterance | Rejection]:
     """Plan an utterance and remember its sound, or refuse it. What is refused for its text owns no sound, so that a good copy of it is kept."""
-    mark, path = fingerprint(utterance, source.digest), utterance.audio.path
+    path = utterance.audio.path
     try:
         info = check_usable(utterance, source, options)
     except InputError as error:
@@ -135,7 +138,9 @@ def _judge(utterance: Utterance, source: Source, catalog: Catalog, options: Plan
             yield Rejection(utterance.id, path, "plan", ReasonCode.DUPLICATE_AUDIO, message, mark)
         return
     planned = PlannedUtterance(utterance, source.digest, info.sample_rate_hz, _duration_s(utterance.audio, info), mark)
-    yield from _pieces(planned, options.part_duration_s) if options.cuts and planned.duration_s > options.part_duration_s else (planned,)
+    # A text without timestamps can only be laid along the whole recording.
+    is_cuttable = options.cuts and (not utterance.text.strip() or any(digest(utterance) for digest in options.digests_beside))
+    yield from _pieces(planned, options.part_duration_s) if is_cuttable and planned.duration_s > options.part_duration_s else (planned,)
 
 
 def check_usable(utterance: Utterance, source: Source, options: PlanOptions) -> AudioInfo:
@@ -144,7 +149,7 @@ def check_usable(utterance: Utterance, source: Source, options: PlanOptions) -> 
         raise source.info
     if utterance.text.strip():
         normalize(utterance.text, utterance.language, options.max_characters if not options.cuts else 1_000_000)
-    elif not options.gives_text:
+    elif not options.gives_text and not any(digest(utterance) for digest in options.digests_beside):
         message = f"{printable(utterance.audio.path)!r} has no transcript. Put one beside it or into the table, or have the stage `transcribe` find it."
         raise InputError(ReasonCode.MISSING_TEXT, message)
     return source.info

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from pipelines.console import Cell, Console, Progress
+from pipelines.donors import INDEX_NAME, write_index
 from pipelines.executors import EXECUTORS
 from pipelines.executors.base import Executor
 from pipelines.part import PartJob, make_tools
@@ -73,7 +74,10 @@ def _prepare(config: PrepareConfig, output: Path, executor: Executor[PlannedPart
     claim(output, manifest)
     sweep(output)
     files.write_atomically(output / CONFIG_NAME, dump_config(config).encode())
-    job = PartJob(output, config, manifest.codec, manifest.config_hash)
+    if options.reuse:
+        num_known = write_index(output / FOLDER / INDEX_NAME, options.reuse)
+        console.info(f"Taking over what {num_known:,} utterances of {', '.join(map(str, options.reuse))} have in common with this configuration.")
+    job = PartJob(output, config, manifest.codec, manifest.config_hash, options.reuse)
     intake = Intake(config, output, tools.phonemizer, console, IntakeOptions(options.limit, options.retried))
     try:
         _work(job, intake, executor, console)

@@ -191,6 +191,7 @@ def plan_options(config: PrepareConfig, limit: int | None = None) -> PlanOptions
         gives_text=any(STAGES[name].gives_text for name in stages),
         cuts=any(STAGES[name].cuts for name in stages),
         limit=limit,
+        digests_beside=tuple(entry.digest_beside for entry in stages.values()),
     )
 
 

@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SerializeAsA
 from pydantic.fields import FieldInfo
 
 from valle_data.errors import EnvironmentProblem
+from valle_data.records import Utterance
 from valle_data.registry import Table
 
 
@@ -39,6 +40,10 @@ class StageConfig(Config):
 
     def stamp(self) -> str:
         """What else decides them: versions of packages, hashes of weights. Empty where there is nothing of the kind."""
+        return ""
+
+    def digest_beside(self, utterance: Utterance) -> str:
+        """A digest of what the stage reads beside the recording and the text of an utterance, such as a file with timestamps; empty where there is nothing."""
         return ""
 
 

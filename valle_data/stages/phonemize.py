@@ -10,6 +10,7 @@ from pydantic import Field
 
 from valle_data.config import StageConfig
 from valle_data.errors import InputError, ReasonCode
+from valle_data.records import CodedUtterance
 from valle_data.stages.base import Outcome, Stage, Tools, Work
 from valle_data.text.normalize import normalize
 
@@ -31,6 +32,8 @@ class PhonemizeStage(Stage):
         }
     )
 
+    reads = frozenset({"text", "language"})
+
     class Config(StageConfig):
         """`max_characters` bounds a transcript, before anything is done with it."""
 
@@ -40,6 +43,9 @@ class PhonemizeStage(Stage):
         self.max_characters = config.max_characters
         self.phonemizer = tools.phonemizer
         self.known = frozenset(tools.phonemizer.symbols)
+
+    def restore(self, work: Work, made: CodedUtterance) -> Work:
+        return replace(work, text_normalized=made.text_normalized, phones=made.phones)
 
     def process(self, works: Sequence[Work]) -> list[Outcome]:
         outcomes: list[Outcome] = [self._normalize(work) for work in works]

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from valle_data.config import StageConfig, speed
 from valle_data.errors import InputError, ReasonCode
+from valle_data.records import CodedUtterance
 from valle_data.stages.base import Outcome, Stage, Tools, Work
 
 
@@ -24,6 +25,9 @@ class QuantizeStage(Stage):
         self.config = config
         self.codec = tools.codec
         self.report = tools.report
+
+    def restore(self, work: Work, made: CodedUtterance) -> Work:
+        return replace(work, codes=made.codes, sound=None)
 
     def process(self, works: Sequence[Work]) -> list[Outcome]:
         outcomes: dict[int, Outcome] = {}

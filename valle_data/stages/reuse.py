@@ -82,6 +82,8 @@ def _restored(stage: Stage, work: Work, donation: Donation) -> list[Work]:
         segments = sorted(donation.made.values(), key=lambda made: (made.utterance.audio.start_s, made.utterance.id))
         return [stage.restore(_as_segment(work, made), made) for made in segments]
     made = donation.made.get(work.utterance.id)
+    if made is None and work.utterance.id == work.planned.utterance.id:  # not cut yet: what is before the cut is told by any of its segments
+        made = next(iter(donation.made.values()))
     return [] if made is None else [stage.restore(work, made)]
 
 

@@ -8,12 +8,12 @@ from pydantic import Field
 
 from valle_data.config import StageConfig, from_table
 from valle_data.errors import InputError, ReasonCode
-from valle_data.records import CodedUtterance
+from valle_data.records import CodedUtterance, Utterance
 from valle_data.segmenters import SEGMENTERS
 from valle_data.segmenters.base import Piece, Recording, Segmenter
 from valle_data.speech.intervals import Interval
 from valle_data.speech.stretches import Stretch
-from valle_data.speech.timestamps import EXTRA_KEY
+from valle_data.speech.timestamps import EXTRA_KEY, timestamps_digest
 from valle_data.stages.base import Outcome, Stage, Tools, Work
 from valle_data.stages.decode import levels
 
@@ -53,6 +53,9 @@ class SegmentStage(Stage):
 
         def stamp(self) -> str:
             return "; ".join(config.stamp() for config in (self.method, self.otherwise) if config)
+
+        def digest_beside(self, utterance: Utterance) -> str:
+            return timestamps_digest(utterance) if any(chosen and chosen.name == "given" for chosen in (self.method, self.otherwise)) else ""
 
     def __init__(self, config: "SegmentStage.Config", tools: Tools) -> None:
         self.config = config
