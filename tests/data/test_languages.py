@@ -3,7 +3,8 @@
 import pytest
 
 from tests.texts import BEGINNINGS_AND_ENDINGS, HOME, build, refused, sentences
-from valle_data.errors import InputError, ReasonCode
+from valle_data.errors import EnvironmentProblem, InputError, ReasonCode
+from valle_data.text.engines import installed_engines
 from valle_data.text.ipa import IPA
 from valle_data.text.normalize import normalize
 from valle_data.text.phonemizers import PHONEMIZERS
@@ -73,3 +74,22 @@ def test_an_engine_of_one_language_refuses_others_and_slips(name: str) -> None:
     assert "choose `multilingual`" in str(refused(build(name), "test", "de"))
     assert refused(build(name), "test", f"{HOME[name]}-usss").reason is ReasonCode.UNKNOWN_LANGUAGE
     build(name).check_language(f"{HOME[name].upper()}-x-own")
+
+
+def test_installed_engines_are_told_with_their_versions() -> None:
+    engines = {engine.name: engine for engine in installed_engines()}
+    assert list(engines) == list(PHONEMIZERS)
+    assert all(engine.version and not engine.problem for engine in engines.values())
+    assert int(engines["espeak"].speaks.split()[0]) > 100
+
+
+def test_a_missing_package_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("valle_data.text.phonemizers.japanese.find_spec", lambda name: None)
+    engines = {engine.name: engine for engine in installed_engines()}
+    for name in ("japanese", "multilingual"):
+        assert "pip install 'valle[ja]'" in engines[name].problem and not engines[name].version
+    assert engines["korean"].version
+    with pytest.raises(EnvironmentProblem, match="onnxruntime"):
+        build("multilingual")
+    without = PHONEMIZERS["multilingual"].Config.model_validate({"engines": {"ja": "espeak"}})
+    assert PHONEMIZERS.build(without).engine("ja").config.name == "espeak"
