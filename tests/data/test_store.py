@@ -21,8 +21,12 @@ pytest.importorskip("s3fs")
 pytest.importorskip("moto")
 
 from pipelines import convert as convert_command
+from pipelines import prepare
 from pipelines import repair as repair_command
 from pipelines.console import Console
+from pipelines.executors.local import LocalExecutor
+from pipelines.run_log import RunLog
+from tests.prepare_dummies import PLAIN, config, corpus
 from tests.shard_dummies import add_part, coded, empty_dataset, identity, manifest
 from valle_data import files
 from valle_data.dataset import Dataset
@@ -224,6 +228,19 @@ def test_converting_to_the_store_and_back(bucket: Path, tmp_path: Path) -> None:
     assert convert_command.run(bucket, tmp_path / "back", shards="tar", console=console) is ExitCode.DONE
     for path in (local / "shards").iterdir():
         assert (tmp_path / "back/shards" / path.name).read_bytes() == path.read_bytes()
+
+
+def test_prepare_commits_to_the_store_and_resumes(bucket: Path, tmp_path: Path) -> None:
+    settings, local = config(corpus(tmp_path / "corpus", speakers=2, each=3)), tmp_path / "local"
+    console = Console(stdout=io.StringIO(), as_json=True)
+    with RunLog(tmp_path / "prepare.log") as log:  # as with --log-file: a log grows line by line, which no object can
+        console.log = log
+        for output in (bucket, bucket, local):
+            done = prepare.run(settings, output, executor=LocalExecutor.Config(workers=0), console=console, options=PLAIN)
+            assert done is ExitCode.DONE
+    for folder in ("shards", "plan"):
+        assert {path.name: path.read_bytes() for path in (bucket / folder).iterdir()} == {path.name: path.read_bytes() for path in (local / folder).iterdir()}
+    assert check_dataset(bucket) == [] and not (bucket / lock.NAME).exists()
 
 
 def test_merged_parts_are_used_in_the_store_until_a_record_changes(bucket: Path, server: Server) -> None:
