@@ -76,7 +76,8 @@ class Catalog:
                 continue
             utterance, listed_id = planned_utterance(row), row["listed_id"]
             same = (None, None) if listed_id else (encode(utterance), sound_key(str(row["source_digest"]), utterance.audio))
-            kept.append((listed_id or utterance.id, row["part"], row["source_digest"], row["path"], utterance.text, utterance.language, *same))
+            owner = os.fsencode(owner_name(utterance.audio))
+            kept.append((listed_id or utterance.id, row["part"], row["source_digest"], owner, utterance.text, utterance.language, *same))
         self._db.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
 
     def _know_from_index(self, dataset: Path, record: CommitRecord) -> None:
@@ -166,13 +167,9 @@ class Catalog:
         return row is not None and bool(row[0]) == as_duplicate
 
     def first_with(self, sound: str, path: str) -> str:
-        """The path whose sound this is: the first that was kept with it, which `path` becomes if there was none."""
+        """The recording (path, or path#offset) whose sound this is: the first that was kept with it, which `path` becomes if there was none."""
         self._db.execute("INSERT OR IGNORE INTO sounds VALUES (?, ?)", (sound, os.fsencode(path)))
         return os.fsdecode(self._db.execute("SELECT path FROM sounds WHERE sound = ?", (sound,)).fetchone()[0])
-
-    def owner_of(self, sound: str) -> str | None:
-        row = self._db.execute("SELECT path FROM sounds WHERE sound = ?", (sound,)).fetchone()
-        return None if row is None else os.fsdecode(row[0])
 
 
 @contextmanager
@@ -189,6 +186,11 @@ def opened(path: Path) -> Iterator[Catalog]:
     finally:
         connection.close()
         path.unlink(missing_ok=True)
+
+
+def owner_name(audio: AudioRef) -> str:
+    """How messages call a recording: its path, and its place in that file."""
+    return audio.path if audio.offset is None else f"{audio.path}#{audio.offset}"
 
 
 def sound_key(digest: str, audio: AudioRef) -> str:

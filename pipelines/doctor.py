@@ -10,14 +10,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from pipelines.console import Console
+from pipelines.executors import EXECUTORS
 from pipelines.machine import usable_cores
 from valle_data.codecs import CODECS
 from valle_data.errors import EnvironmentProblem, ExitCode
-from valle_data.text.phonemizers import PHONEMIZERS
+from valle_data.quality_models import QUALITY_MODELS
+from valle_data.recognisers import RECOGNISERS
+from valle_data.registry import Table
+from valle_data.segmenters import SEGMENTERS
+from valle_data.shards import SHARDS
+from valle_data.speaker_encoders import SPEAKER_ENCODERS
+from valle_data.stages import STAGES
 
 PYTHON_VERSIONS = ((3, 11), (3, 12))
 MEMORY_WANTED_GB = 4
 DISK_WANTED_GB = 2
+TABLES = (CODECS, SHARDS, SEGMENTERS, RECOGNISERS, SPEAKER_ENCODERS, QUALITY_MODELS, STAGES, EXECUTORS)
 REQUIREMENT_NAME = re.compile(r"[A-Za-z0-9._-]+")
 
 
@@ -60,8 +68,9 @@ def all_checks() -> Iterator[Check]:
     yield Check("python", sys.version.split()[0], python in PYTHON_VERSIONS, required=True, remedy="Use Python 3.11 or 3.12.")
     yield from packages()
     yield from devices()
-    yield espeak()
-    yield from codecs()
+    yield from phonemizers()
+    for table in TABLES:
+        yield from entries(table)
     yield audio_formats()
     yield from machine()
 
@@ -103,31 +112,16 @@ def devices() -> Iterator[Check]:
         yield Check(f"cuda:{index}", f"{device.name}, {device.total_memory / 2**30:.0f} GiB", True)
 
 
-def espeak() -> Check:
-    """The espeak library that the default phonemizer loads."""
-    try:
-        phonemizer = PHONEMIZERS["espeak"]
-        version = phonemizer(phonemizer.Config()).version
-    except (EnvironmentProblem, ImportError) as error:
-        return Check("espeak-ng", str(error), False, required=True, remedy="pip install --force-reinstall espeakng-loader phonemizer")
-    return Check("espeak-ng", f"{version}, {_languages()} languages", True, required=True)
-
-
-def _languages() -> int:
-    from phonemizer.backend.espeak.wrapper import EspeakWrapper
-
-    return len({voice.language for voice in EspeakWrapper().available_voices()})
-
-
-def codecs() -> Iterator[Check]:
-    """Every codec of the table; only the embedded one is required."""
-    for name in CODECS:
+def entries(table: Table) -> Iterator[Check]:
+    """What of a table can be used here; only the embedded codec is required."""
+    for name in table:
+        required = (table.kind, name) == ("codec", "mini")
         try:
-            CODECS[name]
+            table[name]
         except (EnvironmentProblem, ImportError, OSError) as error:
-            yield Check(f"codec {name}", "cannot be used", False, required=name == "mini", remedy=str(error))
+            yield Check(f"{table.kind} {name}", "cannot be used", False, required=required, remedy=str(error))
         else:
-            yield Check(f"codec {name}", "can be used", True, required=name == "mini")
+            yield Check(f"{table.kind} {name}", "can be used", True, required=required)
 
 
 def audio_formats() -> Check:

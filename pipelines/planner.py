@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipelines.catalog import Catalog, sound_key
+from pipelines.catalog import Catalog, owner_name, sound_key
 from valle_data.audio import AudioInfo, AudioLimits, probe
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
@@ -132,9 +132,10 @@ def _judge(utterance: Utterance, source: Source, mark: str, catalog: Catalog, op
         yield Rejection(utterance.id, path, "plan", error.reason, printable(str(error.args[0])), mark)
         return
     sound = sound_key(source.digest, utterance.audio)
-    if options.duplicate_audio == "quarantine" and (first := catalog.first_with(sound, path)) != path:
+    owner = owner_name(utterance.audio)
+    if options.duplicate_audio == "quarantine" and (first := catalog.first_with(sound, owner)) != owner:
         if not catalog.was_refused(mark, as_duplicate=True):
-            message = f"{printable(path)!r} is the same recording as {printable(first)!r}. Remove one, or set `duplicate_audio: keep`."
+            message = f"{printable(owner)!r} is the same recording as {printable(first)!r}. Remove one, or set `duplicate_audio: keep`."
             yield Rejection(utterance.id, path, "plan", ReasonCode.DUPLICATE_AUDIO, message, mark)
         return
     planned = PlannedUtterance(utterance, source.digest, info.sample_rate_hz, _duration_s(utterance.audio, info), mark)

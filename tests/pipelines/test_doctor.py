@@ -8,6 +8,7 @@ import pytest
 from pipelines import doctor
 from pipelines.console import Console
 from valle_data.errors import ExitCode
+from valle_data.registry import Table
 
 
 def test_this_machine_has_what_is_required():
@@ -16,8 +17,21 @@ def test_this_machine_has_what_is_required():
     result = json.loads(out.getvalue())
     checks = {check["name"]: check for check in result["checks"]}
     assert code == ExitCode.DONE and result["ok"]
-    assert {"python", "valle", "torch", "espeak-ng", "codec mini", "codec encodec", "audio formats", "cores", "memory", "free disk"} <= checks.keys()
-    assert "languages" in checks["espeak-ng"]["value"] and "MP3" in checks["audio formats"]["value"]
+    assert {
+        "python",
+        "valle",
+        "torch",
+        "phonemizer espeak",
+        "codec mini",
+        "codec encodec",
+        "shard format hdf5",
+        "executor local",
+        "audio formats",
+        "cores",
+        "memory",
+        "free disk",
+    } <= checks.keys()
+    assert "languages" in checks["phonemizer espeak"]["value"] and "MP3" in checks["audio formats"]["value"]
 
 
 def test_a_missing_package_is_named_with_its_install_line():
@@ -40,11 +54,10 @@ def test_what_is_optional_never_fails(monkeypatch):
 
 
 @pytest.mark.parametrize(("name", "required"), [("mini", True), ("encodec", False)])
-def test_a_codec_whose_package_is_missing_is_told_apart(monkeypatch, name, required):
-    class Broken(dict):
+def test_a_codec_whose_package_is_missing_is_told_apart(name, required):
+    class Broken(Table):
         def __getitem__(self, key):
             raise ImportError(f"no {key}")
 
-    monkeypatch.setattr(doctor, "CODECS", Broken({name: None}))
-    (check,) = doctor.codecs()
+    (check,) = doctor.entries(Broken("codec", {name: ""}))
     assert (check.ok, check.required, check.remedy) == (False, required, f"no {name}")
