@@ -65,7 +65,7 @@ def test_engines_can_be_chosen_and_are_in_the_version() -> None:
     made = PHONEMIZERS.build(config)
     assert made.version == build("espeak").version and made.symbols == IPA
     assert "pyopenjtalk-plus" in build("multilingual").version and "pypinyin" in build("multilingual").version
-    with pytest.raises(ValueError, match="not `multilingual` again"):
+    with pytest.raises(ValueError, match="is another phonemizer, not 'multilingual'"):
         PHONEMIZERS["multilingual"].Config.model_validate({"engines": {"ja": "multilingual"}})
 
 
@@ -93,3 +93,9 @@ def test_a_missing_package_is_told_with_its_remedy(monkeypatch: pytest.MonkeyPat
         build("multilingual")
     without = PHONEMIZERS["multilingual"].Config.model_validate({"engines": {"ja": "espeak"}})
     assert PHONEMIZERS.build(without).engine("ja").config.name == "espeak"
+
+
+def test_the_configuration_has_a_schema_and_goes_through_json() -> None:
+    config = PHONEMIZERS["multilingual"].Config.model_validate({"engines": {"ka": {"name": "characters", "alphabet": "ქ"}, "ja": "espeak"}})
+    assert PHONEMIZERS["multilingual"].Config.model_validate_json(config.model_dump_json()) == config
+    assert "alphabet" in str(PHONEMIZERS["multilingual"].Config.model_json_schema())

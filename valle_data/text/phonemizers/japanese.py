@@ -4,6 +4,7 @@ Words are accent phrases. "↑" stands where the pitch rises inside one, "↓" w
 っ doubles the consonant behind it and is a glottal stop elsewhere. Okada, "Japanese", Handbook of the IPA (1999).
 """
 
+import os
 import threading
 from functools import cache
 from importlib.metadata import version
@@ -61,8 +62,9 @@ class JapanesePhonemizer(PhrasePhonemizer):
         return _read
 
 
+# Keyed by process: after a fork another thread of the parent may have held it.
 @cache
-def _lock() -> threading.Lock:
+def _lock(process: int) -> threading.Lock:
     return threading.Lock()
 
 
@@ -70,7 +72,7 @@ def _read(phrase: str) -> str:
     """Phones of a phrase; InputError where Open JTalk knows no reading of a part of it."""
     if not any(letter.isalnum() and letter not in "ーｰ" for letter in phrase):
         return ""
-    with _lock():
+    with _lock(os.getpid()):
         symbols = pyopenjtalk.g2p_prosody(phrase)
     if UNKNOWN in symbols:
         raise InputError(ReasonCode.TEXT_UNSPEAKABLE, f"{shortened(phrase)!r} has a part that cannot be read as Japanese. Write it in kana.")

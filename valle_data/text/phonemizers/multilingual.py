@@ -1,19 +1,43 @@
 """Many languages in one data set: each goes to the engine that reads it best, and all share one inventory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from valle_data.config import EntryConfig, from_table
-from valle_data.errors import InputError
+from valle_data.errors import InputError, UsageError
+from valle_data.registry import Table, nearest
 from valle_data.text.languages import lookup
 from valle_data.text.phonemizers import PHONEMIZERS
 from valle_data.text.phonemizers.base import Phonemizer
 
 ENGINES: Mapping[str, str] = {"ja": "japanese", "zh": "mandarin", "cmn": "mandarin", "ko": "korean", "zh-hk": "espeak", "zh-mo": "espeak", "zh-yue": "espeak"}
 """Language -> phonemizer, found by the lookup of RFC 4647: `zh-hans-cn` is `zh`, `zh-hk` is Cantonese. What is not listed goes to the default."""
+
+
+class OtherPhonemizers(Table):
+    """The table of phonemizers without `multilingual`: what it can be made of."""
+
+    def __init__(self) -> None:
+        super().__init__(PHONEMIZERS.kind, {})
+
+    def __getitem__(self, name: str) -> type:
+        if name not in self:
+            raise UsageError(f"An engine of `multilingual` is another phonemizer, not {name!r}.{nearest(name, self)} Known: {', '.join(self)}.")
+        return PHONEMIZERS[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in list(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in PHONEMIZERS if name != "multilingual")
+
+    def __len__(self) -> int:
+        return len(PHONEMIZERS) - 1
+
+
+OTHERS = OtherPhonemizers()
 
 
 class MultilingualPhonemizer(Phonemizer):
@@ -23,16 +47,8 @@ class MultilingualPhonemizer(Phonemizer):
         """`engines` is laid over `ENGINES`: `engines: {ja: espeak, ka: {name: characters, alphabet: ...}}`."""
 
         name: str = "multilingual"
-        default: from_table(PHONEMIZERS) = "espeak"  # pyright: ignore[reportInvalidTypeForm]
-        engines: dict[str, from_table(PHONEMIZERS)] = Field(default_factory=dict)  # pyright: ignore[reportInvalidTypeForm]
-
-        @field_validator("default", "engines")
-        @classmethod
-        def _not_itself(cls, value: Any) -> Any:
-            for engine in value.values() if isinstance(value, dict) else [value]:
-                if engine.name == "multilingual":
-                    raise ValueError("an engine of `multilingual` is one of the other phonemizers, not `multilingual` again")
-            return value
+        default: from_table(OTHERS) = "espeak"  # pyright: ignore[reportInvalidTypeForm]
+        engines: dict[str, from_table(OTHERS)] = Field(default_factory=dict)  # pyright: ignore[reportInvalidTypeForm]
 
     def __init__(self, config: Config) -> None:
         self.config = config
