@@ -112,6 +112,13 @@ def devices() -> Iterator[Check]:
         yield Check(f"cuda:{index}", f"{device.name}, {device.total_memory / 2**30:.0f} GiB", True)
 
 
+def phonemizers() -> Iterator[Check]:
+    """Every phonemizer, its version and what it speaks; espeak is the one a plain installation has."""
+    for engine in installed_engines():
+        found = "cannot be used" if engine.problem else f"{engine.version}, {engine.speaks}"
+        yield Check(f"phonemizer {engine.name}", found, not engine.problem, required=engine.name == "espeak", remedy=engine.problem)
+
+
 def entries(table: Table) -> Iterator[Check]:
     """What of a table can be used here; only the embedded codec is required."""
     for name in table:
