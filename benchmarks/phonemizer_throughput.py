@@ -21,7 +21,7 @@ from pathlib import Path
 from record import Table, median_and_spread, write_record
 from speech_texts import SENTENCES, WORDS
 
-NUM_TEXTS, NUM_UNCACHED, NUM_SOAK, NUM_SLOW_SOAK = 4000, 30, 100_000, 20_000
+NUM_TEXTS, NUM_UNCACHED, NUM_SOAK, NUM_SLOW_SOAK = 4000, 30, 100_000, 10_000
 TEN_LANGUAGES = ("en-us", "de", "fr-fr", "es", "it", "pt", "nl", "pl", "ru", "sv")
 SOAK_SENTENCES = {
     "ja": "老人はゆっくりとドアを開けて、東京の美術館へ行った。",
