@@ -21,6 +21,7 @@ from valle_data.segmenters import SEGMENTERS
 from valle_data.shards import SHARDS
 from valle_data.speaker_encoders import SPEAKER_ENCODERS
 from valle_data.stages import STAGES
+from valle_data.text.engines import installed_engines
 
 PYTHON_VERSIONS = ((3, 11), (3, 12))
 MEMORY_WANTED_GB = 4
