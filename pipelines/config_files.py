@@ -116,19 +116,19 @@ def schema(kind: str, console: Console) -> ExitCode:
     return ExitCode.DONE
 
 
-def required_keys(model: type[Config]) -> set[str]:
-    return {name for name, field in model.model_fields.items() if field.is_required()}
-
-
 def model_for(path: Path, kind: str | None) -> type[Config]:
-    """The model of `kind`, of the folder a file lies in, or the only one whose required keys it has. Raises UsageError when none is known."""
+    """The model of `kind`, of the folder a file lies in, or the one that knows more of its keys than any other. Raises UsageError when none is known."""
     if kind is not None:
         return KINDS[kind]
     folder_name = path.resolve().parent.name
-    if folder_name not in KINDS:
-        keys = set(re.findall(r"^(\w+):", "\n".join(part.read_text(encoding="utf-8", errors="replace") for part in base_chain(path)), re.MULTILINE))
-        fitting = [model for model in KINDS.values() if (required := required_keys(model)) and required <= keys]
-        if len(fitting) == 1:
-            return fitting[0]
-        raise UsageError(f"{path} lies in the folder {folder_name!r}, which says nothing about its kind. Add --kind with one of: {', '.join(KINDS)}.")
-    return KINDS[folder_name]
+    if folder_name in KINDS:
+        return KINDS[folder_name]
+    keys = set(re.findall(r"^(\w+):", "\n".join(part.read_text(encoding="utf-8", errors="replace") for part in base_chain(path)), re.MULTILINE))
+    num_known = {name: len(keys & KINDS[name].model_fields.keys()) for name in KINDS}
+    best = max(num_known.values())
+    fitting = [name for name, count in num_known.items() if count == best]
+    if best and len(fitting) == 1:
+        return KINDS[fitting[0]]
+    raise UsageError(
+        f"{path} lies in the folder {folder_name!r}, which says nothing about its kind, and nor do its keys. Add --kind with one of: {', '.join(KINDS)}."
+    )

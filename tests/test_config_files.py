@@ -72,8 +72,8 @@ def test_validate_names_every_mistake(shipped, tmp_path):
 
 
 def test_the_kind_comes_from_the_folder_or_the_flag(shipped, tmp_path):
-    (tmp_path / "mine.yaml").write_text("steps: 1\n", encoding="utf-8")
-    with pytest.raises(UsageError, match=r"which says nothing about its kind\. Add --kind with one of: train\."):
+    (tmp_path / "mine.yaml").write_text("# as it comes\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"which says nothing about its kind, and nor do its keys\. Add --kind with one of: train\."):
         config_files.validate(Path("mine.yaml"), [], None, Console(stdout=io.StringIO()))
     assert "is a valid Small" in printed(config_files.validate, Path("mine.yaml"), [], "train")
     with pytest.raises(UsageError, match=r"There is no kind of configuration 'trian'\. Did you mean 'train'\?"):
@@ -107,11 +107,24 @@ def test_schema_is_for_an_editor(shipped):
     assert schema["properties"].keys() == {"steps", "rate_hz"} and schema["additionalProperties"] is False
 
 
+def test_the_schema_of_prepare_offers_every_table_and_stage() -> None:
+    from valle_data.stages import STAGES
+    from valle_data.text.phonemizers import PHONEMIZERS
+
+    schema = json.loads(printed(config_files.schema, "prepare"))
+    assert {"corpus", "codec", *STAGES} <= schema["properties"].keys()
+    assert schema["properties"]["phonemizer"]["anyOf"][0]["enum"] == list(PHONEMIZERS)
+    refs = set(re.findall(r'"#/\$defs/(\w+)"', json.dumps(schema)))
+    assert refs and refs <= schema["$defs"].keys(), "tables within tables lead somewhere and end"
+
+
 def test_the_kind_of_a_copied_file_comes_from_its_keys(tmp_path: Path) -> None:
     for name, model in (("prepare/my-recordings", "PrepareConfig"), ("train/digits", "TrainConfig")):
         copy = tmp_path / "mine.yaml"
         copy.write_bytes(config_files.find(Path(name)).read_bytes())
         assert config_files.model_for(copy, None).__name__ == model
+    copy.write_text("corpus: digits\npart_duratoin_s: 1\n", encoding="utf-8")
+    assert config_files.model_for(copy, None).__name__ == "PrepareConfig", "a mistyped key does not hide what the others say"
 
 
 def test_a_configuration_is_copied_to_a_file(tmp_path: Path) -> None:
