@@ -15,11 +15,10 @@ from pipelines.console import Console
 from pipelines.metadata import holding
 from pipelines.metadata_tables.rows import read_rows
 from pipelines.metadata_tables.vectors import gather_vectors, spread
-from pipelines.metadata_tables.write import DUPLICATES, FOLDER
-from valle_data import files
+from pipelines.metadata_tables.write import DUPLICATES, FOLDER, write_table
 from valle_data.errors import ExitCode, UsageError
 from valle_data.registry import nearest
-from valle_data.shards.index import encode_table, index_schema
+from valle_data.shards.index import index_schema
 from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.record import CommitRecord, committed_parts
 
@@ -60,7 +59,7 @@ def run(dataset: Path, *, console: Console, by: Sequence[str] = (), where: str |
         rows = read_rows(dataset, manifest, records, [*keys, "part", "duration_s"], where=where, seen=lambda record, table: progress.advance()).rows
         firsts, similarity = _by_sound(dataset, records, rows, progress.advance) if has_fingerprints else first_of_each(rows, keys)
         found = groups_of(rows, firsts, similarity)
-        files.write_atomically(path, encode_table(found))
+        write_table(dataset, DUPLICATES, SCHEMA, [found])
     _show(console, path, rows, found, SIDE if has_fingerprints else ", ".join(keys))
     return ExitCode.DONE
 

@@ -16,7 +16,7 @@ from pipelines.metadata_tables.gather import inputs_hash
 from pipelines.metadata_tables.rows import Chosen, read_rows
 from pipelines.metadata_tables.statistics import PERSON, with_person
 from pipelines.metadata_tables.vectors import Vectors, gather_vectors
-from pipelines.metadata_tables.write import FOLDER, ROW_GROUP, SIMILAR, write_stream
+from pipelines.metadata_tables.write import FOLDER, ROW_GROUP, SIMILAR, write_table
 from valle_data.errors import ExitCode
 from valle_data.shards.commit import CommitRecord, committed_parts
 from valle_data.shards.manifest import DatasetManifest
@@ -47,7 +47,7 @@ def run(dataset: Path, *, console: Console, k: int = 10, side: str = "speaker", 
             return ExitCode.DONE
         vectors = gather_vectors(dataset, records, chosen.rows, side, progress.advance)
         console.info(f"Comparing {len(vectors.rows):,} vectors within their speakers.")
-        num_alone = _write(path, chosen.rows, vectors, k, made_from)
+        num_alone = _write(dataset, chosen.rows, vectors, k, made_from)
     values = {"file": str(path), "num_utterances": len(vectors.rows), "num_without_vector": chosen.rows.num_rows - len(vectors.rows), "num_alone": num_alone}
     text = (
         f"{path}: up to {k} similar utterances for each of {values['num_utterances']:,}; {num_alone:,} have no other of their speaker, "
@@ -73,7 +73,7 @@ def is_current(path: Path, made_from: str) -> bool:
         return False
 
 
-def _write(path: Path, rows: pa.Table, vectors: Vectors, k: int, made_from: str) -> int:
+def _write(dataset: Path, rows: pa.Table, vectors: Vectors, k: int, made_from: str) -> int:
     """The table in pieces of ROW_GROUP rows; returns how many utterances have no other of their speaker."""
     from valle_data.similarity import top_k_similar
 
@@ -87,7 +87,7 @@ def _write(path: Path, rows: pa.Table, vectors: Vectors, k: int, made_from: str)
             piece = slice(first, first + ROW_GROUP)
             yield _table(names, names.slice(first, ROW_GROUP), found.indices[piece], found.scores[piece])
 
-    write_stream(path, SCHEMA.with_metadata({MADE_FROM: made_from.encode()}), pieces())
+    write_table(dataset, SIMILAR, SCHEMA.with_metadata({MADE_FROM: made_from.encode()}), pieces())
     return int((found.indices < 0).all(axis=1).sum())
 
 

@@ -12,10 +12,8 @@ from pipelines.metadata import holding
 from pipelines.metadata_tables import attribution
 from pipelines.metadata_tables.rows import read_rows
 from pipelines.metadata_tables.vectors import gather_vectors
-from pipelines.metadata_tables.write import FOLDER
-from valle_data import files
+from pipelines.metadata_tables.write import FOLDER, write_table
 from valle_data.errors import ExitCode, UsageError
-from valle_data.shards.index import encode_table
 from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.record import committed_parts
 
@@ -58,7 +56,7 @@ def run(
         labels, scores = by_hours(found.labels[placed], rows["duration_s"].to_numpy()), found.scores[placed]
         names = pa.array([name_of(label) for label in labels.tolist()], pa.string())
         columns = [rows["utt_id"], names, pa.array(scores, pa.float32()), pa.array(found.margins[placed], pa.float32())]
-        files.write_atomically(path, encode_table(pa.table(columns, schema=attribution.SCHEMA)))
+        write_table(dataset, attribution.NAME, attribution.SCHEMA, [pa.table(columns, schema=attribution.SCHEMA)])
     _show(console, path, dataset, rows, labels, scores)
     return ExitCode.DONE
 

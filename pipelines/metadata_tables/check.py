@@ -14,7 +14,7 @@ from pipelines.metadata_tables.attribution import NAME as ATTRIBUTION
 from pipelines.metadata_tables.attribution import load_attribution
 from pipelines.metadata_tables.check_rows import row_problems
 from pipelines.metadata_tables.gather import inputs_hash
-from pipelines.metadata_tables.write import DUPLICATES, FOLDER, SIMILAR, STATS, load_stats, sha256_of
+from pipelines.metadata_tables.write import FOLDER, load_hashes, load_stats, sha256_of
 from valle_data import files
 from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.base import Problem, index_path
@@ -106,34 +106,23 @@ def _code_problems(dataset: Path, manifest: DatasetManifest, record: CommitRecor
 
 def _metadata_problems(dataset: Path, manifest: DatasetManifest, records: list[CommitRecord]) -> tuple[list[Problem], bool]:
     """Damage to what `valle metadata` wrote, and whether it is of other parts than there are now."""
-    problems, attribution = _unreadable(dataset), ""
     try:
-        stats, attribution = load_stats(dataset), load_attribution(dataset).sha256
+        hashes, stats = load_hashes(dataset), load_stats(dataset)
     except InputError as error:
-        named = {problem.message for problem in problems}
-        found = Problem(error.reason, NO_PART, str(dataset / FOLDER / STATS), None, error.args[0])
-        return problems + ([found] if error.args[0] not in named else []), False
-    if stats is None:
+        return [Problem(error.reason, NO_PART, str(dataset / FOLDER), None, error.args[0])], False
+    # What the user may remove is checked where it is there; what the statistics vouch for has to be there.
+    expected = {name: sha256 for name, sha256 in hashes.items() if (dataset / FOLDER / name).is_file()} | (stats["files"] if stats else {})
+    problems = [problem for name, sha256 in expected.items() if (problem := _differs(dataset, Path(name).name, sha256))]
+    if stats is None or any(problem.path.endswith(ATTRIBUTION) for problem in problems):
         return problems, False
-    for name, expected in stats["files"].items():
-        table = dataset / FOLDER / Path(name).name
-        found = sha256_of(table) if table.is_file() else None
-        if found != expected:
-            reason = ReasonCode.CORRUPT_SHARD if found else ReasonCode.MISSING_SHARD
-            state = f"has sha256 {found[:12]}" if found else "is gone"
-            message = f"{table} {state}, {STATS} says {expected[:12]}. Run `valle metadata {dataset}` again."
-            problems.append(Problem(reason, NO_PART, str(table), None, message))
-    return problems, stats["inputs"] != inputs_hash(manifest, records, attribution)
+    return problems, stats["inputs"] != inputs_hash(manifest, records, load_attribution(dataset).sha256)
 
 
-def _unreadable(dataset: Path) -> list[Problem]:
-    """Tables of sub-commands that are no whole Parquet files, by the checksums within them."""
-    problems = []
-    for name in (SIMILAR, DUPLICATES, ATTRIBUTION):
-        path = dataset / FOLDER / name
-        try:
-            if path.is_file():
-                decode_table(files.read(path), path=path)
-        except InputError as error:
-            problems.append(Problem(error.reason, NO_PART, str(path), None, error.args[0]))
-    return problems
+def _differs(dataset: Path, name: str, expected: str) -> Problem | None:
+    path = dataset / FOLDER / name
+    found = sha256_of(path) if path.is_file() else None
+    if found == expected:
+        return None
+    state = f"has sha256 {found[:12]}" if found else "is gone"
+    message = f"{path} {state}, it was written with {expected[:12]}. Run the sub-command of `valle metadata` that makes it again."
+    return Problem(ReasonCode.CORRUPT_SHARD if found else ReasonCode.MISSING_SHARD, NO_PART, str(path), None, message)

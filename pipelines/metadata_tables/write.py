@@ -20,6 +20,8 @@ from valle_data.shards.index import CORE, encode_table, index_schema, pack, writ
 FOLDER = "metadata"
 INDEX, SPEAKERS, GROUPS, SPLITS, STATS = "index.parquet", "speakers.parquet", "groups.parquet", "splits.parquet", "stats.json"
 SIMILAR, DUPLICATES = "similar.parquet", "duplicates.parquet"
+HASHES = "tables.json"
+"""sha256 of the tables that sub-commands write one at a time; `stats.json` has those that belong together."""
 ROW_GROUP = 65_536
 CHUNK_BYTES = 1 << 20
 
@@ -56,6 +58,38 @@ def load_stats(dataset: Path) -> dict[str, Any] | None:
             ReasonCode.CORRUPT_SHARD, f"{path} has checksum {found[:12]}, it should be {str(checksum)[:12]}. Run `valle metadata {dataset}` again."
         )
     return stats
+
+
+def write_table(dataset: Path, name: str, schema: pa.Schema, tables: Iterable[pa.Table]) -> None:
+    """Write `metadata/name` and note its hash for `valle metadata check`. Only for the holder of the lock.
+
+    While the table has another hash than is noted none is, so that a kill in between leaves no table that looks damaged.
+    """
+    hashes = load_hashes(dataset)
+    if hashes.pop(name, None):
+        _note_hashes(dataset, hashes)
+    write_stream(dataset / FOLDER / name, schema, tables)
+    _note_hashes(dataset, hashes | {name: sha256_of(dataset / FOLDER / name)})
+
+
+def _note_hashes(dataset: Path, hashes: dict[str, str]) -> None:
+    data = {"files": hashes, "checksum": _checksum(hashes)}
+    files.write_atomically(dataset / FOLDER / HASHES, (json.dumps(data, indent=1, sort_keys=True) + "\n").encode())
+
+
+def load_hashes(dataset: Path) -> dict[str, str]:
+    """Name -> sha256 of the tables that `write_table` wrote; InputError `corrupt_shard` when the note does not match its own checksum."""
+    path = dataset / FOLDER / HASHES
+    if not path.is_file():
+        return {}
+    try:
+        data = json.loads(files.read(path))
+        hashes, checksum = dict(data["files"]), data["checksum"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} is damaged ({type(error).__name__}). Remove it; only `valle metadata check` reads it.") from error
+    if _checksum(hashes) != checksum:
+        raise InputError(ReasonCode.CORRUPT_SHARD, f"{path} does not match its checksum. Remove it; only `valle metadata check` reads it.")
+    return hashes
 
 
 def _checksum(stats: dict[str, Any]) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from pipelines import metadata
 from pipelines.console import Console
+from pipelines.metadata_commands import duplicates
 from tests.shard_dummies import add_part, coded, empty_dataset, identity, read_index, samples
 from valle_data.errors import ExitCode, ReasonCode
 from valle_data.records import Rejection
@@ -229,3 +230,19 @@ def test_metadata_of_fewer_parts_is_a_warning_only(dataset: Path) -> None:
     code, _, events = check(dataset)
     assert code is ExitCode.DONE
     assert any("was made from other parts than there are now" in event.get("message", "") for event in events)
+
+
+@pytest.mark.parametrize("name", ["duplicates.parquet", "tables.json"])
+@pytest.mark.parametrize("fault", ["flip", "cut", "empty"])
+def test_damaged_tables_of_sub_commands_are_named(dataset: Path, name: str, fault: str) -> None:
+    path = made(dataset) / name
+    duplicates.run(dataset, console=Console(as_json=True, stdout=io.StringIO()), by=["text"])
+    assert check(dataset)[0] is ExitCode.DONE
+    data = path.read_bytes()
+    for at in {"flip": range(0, len(data), 97), "cut": [len(data) - 3], "empty": [0]}[fault]:
+        path.write_bytes(data[:at] + (bytes([data[at] ^ 1]) + data[at + 1 :] if fault == "flip" else b""))
+        (row,) = check(dataset)[1]
+        assert (row["part"], row["reason"]) == ("-", "corrupt_shard") and name in row["what is expected and what is there"]
+    (dataset / "metadata" / "duplicates.parquet").unlink()
+    (dataset / "metadata" / "tables.json").write_bytes(data if name == "tables.json" else (dataset / "metadata" / "tables.json").read_bytes())
+    assert check(dataset)[0] is ExitCode.DONE
