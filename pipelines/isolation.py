@@ -62,7 +62,7 @@ def isolate(trials: Trials[Item, Made], items: Sequence[Item], limits: WorkLimit
     Raises what the work raises (ValleError), EnvironmentProblem when its process does not start, and TaskFailed when most items end it: then the fault
     is not theirs.
     """
-    groups: deque[tuple[Item, ...]] = deque([tuple(items)])
+    groups: deque[list[Item]] = deque([list(items)])
     made: list[Made] = []
     poison: list[Poison[Item]] = []
     fatal: Counter[str] = Counter()
@@ -84,11 +84,11 @@ def isolate(trials: Trials[Item, Made], items: Sequence[Item], limits: WorkLimit
     return Isolated(made, poison)
 
 
-def _divide(group: tuple[Item, ...], sign: Sign | None, trials: Trials[Item, Made]) -> list[tuple[Item, ...]]:
+def _divide(group: list[Item], sign: Sign | None, trials: Trials[Item, Made]) -> list[list[Item]]:
     """Those the process was at when it ended, and the others; halves where it did not say."""
-    suspects = tuple(item for item in group if sign is not None and trials.name(item) in sign.items)
+    suspects = [item for item in group if sign is not None and trials.name(item) in sign.items]
     if 0 < len(suspects) < len(group):
-        return [suspects, tuple(item for item in group if item not in suspects)]
+        return [suspects, [item for item in group if trials.name(item) not in (sign.items if sign else ())]]
     return [group[: len(group) // 2], group[len(group) // 2 :]]
 
 
@@ -122,7 +122,7 @@ class _Bench(Generic[Item, Made]):
         """How often it was tried alone."""
         return self._alone[self._trials.name(item)]
 
-    def work_on(self, group: tuple[Item, ...]) -> Made | Failure:
+    def work_on(self, group: list[Item]) -> Made | Failure:
         """What was made of the group, or how it ended the process."""
         if len(group) == 1:
             self._alone[self._trials.name(group[0])] += 1
@@ -138,7 +138,7 @@ class _Bench(Generic[Item, Made]):
             child.connection.send((self._trials, self._limits))
         return child
 
-    def _ask(self, child: ChildProcess, group: tuple[Item, ...]) -> Made | Failure | Raised:
+    def _ask(self, child: ChildProcess, group: list[Item]) -> Made | Failure | Raised:
         sign, silent_s = None, 0.0
         try:
             child.connection.send(group)

@@ -2,4 +2,8 @@
 
 from valle_data.registry import Table
 
-EXECUTORS = Table("executor", {"local": "pipelines.executors.local:LocalExecutor"})
+EXECUTORS = Table(
+    "executor",
+    {"local": "pipelines.executors.local:LocalExecutor", "ray": "pipelines.executors.ray:RayExecutor"},
+    extras={"ray": "ray"},
+)
