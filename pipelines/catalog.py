@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.scratch import scratch_database
 from valle_data.corpora.base import ListingProblem
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, Utterance
@@ -175,17 +176,10 @@ class Catalog:
 @contextmanager
 def opened(path: Path) -> Iterator[Catalog]:
     """A new catalogue in a file at `path`, which is gone afterwards."""
-    path.unlink(missing_ok=True)
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        for pragma in _PRAGMAS:
-            connection.execute(f"PRAGMA {pragma}")
+    with scratch_database(path, _PRAGMAS) as connection:
         connection.executescript(_SCHEMA)
         connection.execute("BEGIN")
         yield Catalog(connection)
-    finally:
-        connection.close()
-        path.unlink(missing_ok=True)
 
 
 def owner_name(audio: AudioRef) -> str:

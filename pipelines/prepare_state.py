@@ -4,13 +4,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from pipelines.catalog import Catalog, Stretch
 from pipelines.planner import place_of
+from pipelines.scratch import scratch_database
 from valle_data import files
 from valle_data.errors import InputError
 from valle_data.records import AudioRef, PlannedUtterance
@@ -95,7 +95,7 @@ def summarize(dataset: Path) -> Summary:
     """Counts over all committed parts. What was quarantined and later prepared counts as prepared, what was refused twice counts once."""
     num_parts = num_utterances = 0
     duration_s = 0.0
-    with closing(sqlite3.connect("", isolation_level=None)) as db:  # a nameless database spills to the disk
+    with scratch_database() as db:
         db.execute("CREATE TABLE refused (name TEXT PRIMARY KEY, part INT, reason TEXT) WITHOUT ROWID")
         finished: set[int] = set()
         for record in records_of(dataset):
