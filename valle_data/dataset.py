@@ -14,6 +14,7 @@ import pyarrow as pa
 import xxhash
 from numpy.typing import NDArray
 
+from valle_data.attribution import load_attribution
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodecSpec
 from valle_data.rows import INDEX_COLUMNS, IndexReader, Names, Rows, Split
@@ -56,10 +57,11 @@ class Dataset:
         records = [] if compact else committed_parts(folder)
         parts = compact.parts if compact else Parts.of(records)
         parts.check_sizes(folder)
-        wanted = Split.load(folder, split)
+        wanted, attribution = Split.load(folder, split), load_attribution(folder)
         reader = IndexReader(folder, manifest, parts)
         num_unassigned = 0
         for table, shard in compact.rows(INDEX_COLUMNS) if compact else _rows_of(folder, manifest, records):
+            table = attribution.apply(table)
             chosen, unassigned = wanted.choose(table["utt_id"])
             num_unassigned += unassigned
             reader.add(table if chosen is None else table.filter(chosen), shard if chosen is None else shard[chosen.to_numpy()])

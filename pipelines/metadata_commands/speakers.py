@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from pipelines.console import Console
 from pipelines.metadata import holding
-from pipelines.metadata_tables import attribution
 from pipelines.metadata_tables.rows import read_rows
 from pipelines.metadata_tables.vectors import gather_vectors
 from pipelines.metadata_tables.write import FOLDER, write_table
+from valle_data import attribution
 from valle_data.errors import ExitCode, UsageError
 from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.record import committed_parts

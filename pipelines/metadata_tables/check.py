@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from pipelines.metadata_tables.attribution import NAME as ATTRIBUTION
-from pipelines.metadata_tables.attribution import load_attribution
 from pipelines.metadata_tables.check_rows import row_problems
 from pipelines.metadata_tables.gather import inputs_hash
 from pipelines.metadata_tables.write import FOLDER, load_hashes, load_stats, sha256_of
 from valle_data import files
+from valle_data.attribution import NAME as ATTRIBUTION
+from valle_data.attribution import load_attribution
 from valle_data.errors import InputError, ReasonCode
 from valle_data.shards.base import Problem, index_path
 from valle_data.shards.check import NO_PART, check_dataset

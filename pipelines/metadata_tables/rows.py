@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.metadata_tables.attribution import NOBODY, load_attribution
 from pipelines.metadata_tables.splits import load_splits
+from valle_data.attribution import NOBODY, load_attribution
 from valle_data.errors import InputError, ReasonCode
 from valle_data.filters import Filter, parse
 from valle_data.shards.base import index_path

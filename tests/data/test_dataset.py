@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 
 from tests.shard_dummies import add_part, coded, empty_dataset, identity, manifest, write_index
+from valle_data import attribution
 from valle_data.dataset import Dataset
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodedUtterance
@@ -223,3 +224,16 @@ def test_the_fingerprint_changes_with_data_vocabulary_and_codec(tmp_path: Path) 
     assert load_record(record_path(folder, 0)).part == 0
     add_part(folder, 3)
     assert len({first, second, Dataset.open(folder).columns.fingerprint}) == 3
+
+
+def test_speakers_that_were_told_apart_later_are_those_of_training(tmp_path: Path) -> None:
+    folder = empty_dataset(tmp_path / "set")
+    add_part(folder, 0)
+    add_part(folder, 1)
+    ids = ["p0-u0", "p1-u1"]
+    table = pa.table([ids, ["ann", "bob"], [0.9, 0.8], [0.1, 0.1]], schema=attribution.SCHEMA)
+    (folder / "metadata").mkdir()
+    (folder / "metadata" / attribution.NAME).write_bytes(encode_table(table))
+    opened = Dataset.open(folder)
+    found = {opened.utterance_id(row): opened.speaker(row) for row in range(len(opened))}
+    assert found == {"p0-u0": "ann", "p1-u1": "bob", **{name: "s" for name in ("p0-u1", "p0-u2", "p1-u0", "p1-u2")}}

@@ -37,8 +37,9 @@ class Attribution:
         if not self.table.num_rows or not rows.num_rows:
             return rows
         found = pc.index_in(rows["utt_id"], value_set=self.table["utt_id"].combine_chunks())
-        speakers = pc.coalesce(self.table["speaker"].combine_chunks().take(found.combine_chunks()), rows["speaker"].combine_chunks())
-        return rows.set_column(rows.schema.get_field_index("speaker"), rows.schema.field("speaker"), speakers)
+        before = rows["speaker"].cast(pa.string()).combine_chunks()
+        speakers = pc.coalesce(self.table["speaker"].combine_chunks().take(found.combine_chunks()), before)
+        return rows.set_column(rows.schema.get_field_index("speaker"), "speaker", speakers)
 
 
 NOBODY = Attribution(SCHEMA.empty_table(), "")
