@@ -9,9 +9,11 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import torch
+from encodec.modules.seanet import SEANetDecoder, SEANetEncoder
 from safetensors.torch import save_file
 
 from pipelines.codec_training.codebooks import CodebookLearner
@@ -26,7 +28,7 @@ from valle_data.codecs.mini.network import FRAME, MiniNetwork, MiniShape
 from valle_data.codecs.mini.quantizer import ResidualQuantizer
 from valle_data.codecs.vocos import CODEBOOKS, VocosCodec, VocosNetwork
 
-SMALL_DAC = {"encoder_dim": 16, "latent_dim": 64, "decoder_dim": 64}
+SMALL_DAC = {"encoder_dim": 8, "latent_dim": 32, "decoder_dim": 32}
 DAC_RATES: dict[int, tuple[tuple[int, ...], int]] = {16_000: ((2, 4, 5, 8), 12), 24_000: ((2, 4, 5, 8), 32), 44_100: ((2, 4, 8, 8), 9)}
 SMALL_MIMI = {
     "hidden_size": 64,
@@ -93,17 +95,25 @@ def spread_out(last: Any, outputs: torch.Tensor) -> None:
     bias.sub_(mean).div_(spread)
 
 
-def encodec_weights(folder: Path, sample_rate_hz: int, num_levels: int = 8) -> Path:
+def small_encodec(sample_rate_hz: int) -> Any:
+    """EnCodec with a quarter of its filters; codebooks and everything about time as published."""
+    model: Any = make_encodec(sample_rate_hz)
+    options = {"channels": model.channels, "n_filters": 8, "causal": model.channels == 1, "norm": "weight_norm" if model.channels == 1 else "time_group_norm"}
+    model.encoder, model.decoder = SEANetEncoder(**options).eval(), SEANetDecoder(**options).eval()
+    return model
+
+
+def encodec_weights(folder: Path, sample_rate_hz: int, num_levels: int = 8, make: Callable[[int], Any] = make_encodec) -> Path:
     path = folder / f"encodec-{sample_rate_hz}.th"
-    torch.save(encodec_state(sample_rate_hz, num_levels), path)
+    torch.save(encodec_state(sample_rate_hz, num_levels, make), path)
     return path
 
 
 @cache
 @torch.no_grad()
-def encodec_state(sample_rate_hz: int, num_levels: int) -> dict[str, torch.Tensor]:
+def encodec_state(sample_rate_hz: int, num_levels: int, make: Callable[[int], Any]) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
-    model: Any = make_encodec(sample_rate_hz)
+    model: Any = make(sample_rate_hz)
     seconds = 4 if sample_rate_hz == 24_000 else 2
     signal = torch.from_numpy(voice(sample_rate_hz * seconds, sample_rate_hz)).expand(1, model.channels, -1)
     signal = signal / signal.std() if model.channels > 1 else signal
@@ -123,7 +133,7 @@ def dac_shape(sample_rate_hz: int, **changes: Any) -> DacShape:
 @torch.no_grad()
 def fill_dac(model: Any, sample_rate_hz: int) -> None:
     """Each level's projection of what the levels before it left gets zero mean and unit spread, its codebook vectors of that projection."""
-    samples = voice(sample_rate_hz * 4 // model.hop_length * model.hop_length, sample_rate_hz)
+    samples = voice(sample_rate_hz * 3 // model.hop_length * model.hop_length, sample_rate_hz)
     residual = model.encoder(torch.from_numpy(samples)[None, None])
     residual = (residual - residual.mean(2, keepdim=True)) / residual.std()
     last = model.encoder.block[-1]
@@ -186,9 +196,17 @@ def mimi_weights(folder: Path, **changes: Any) -> Path:
     return folder / "mimi"
 
 
-def make_vocos(folder: Path) -> VocosCodec:
-    encodec = encodec_weights(folder, 24_000, num_levels=16)
-    return VocosCodec(VocosCodec.Config(weights=vocos_weights(folder, encodec), encodec_weights=encodec, bandwidth_kbps=6))
+def make_small_encodec(folder: Path, sample_rate_hz: int, bandwidth_kbps: float) -> Encodec:
+    path = encodec_weights(folder, sample_rate_hz, make=small_encodec)
+    with patch("valle_data.codecs.encodec.make_model", small_encodec):
+        return Encodec(Encodec.Config.model_validate({"sample_rate_hz": sample_rate_hz, "bandwidth_kbps": bandwidth_kbps, "weights": path}))
+
+
+def make_small_vocos(folder: Path) -> VocosCodec:
+    """Vocos as published, behind a small EnCodec."""
+    path = encodec_weights(folder, 24_000, num_levels=16, make=small_encodec)
+    with patch("valle_data.codecs.encodec.make_model", small_encodec):
+        return VocosCodec(VocosCodec.Config(weights=vocos_weights(folder, path), encodec_weights=path))
 
 
 def make_dac_codec(folder: Path, sample_rate_hz: int, num_levels: int | None = None, batch_size: int = 1) -> Dac:
@@ -198,22 +216,18 @@ def make_dac_codec(folder: Path, sample_rate_hz: int, num_levels: int | None = N
     return Dac(config)
 
 
-def make_encodec_48(folder: Path) -> Encodec:
-    return Encodec(Encodec.Config(sample_rate_hz=48_000, bandwidth_kbps=12, weights=encodec_weights(folder, 48_000)))
-
-
 MAKERS: dict[str, dict[str, Callable[[Path], Codec]]] = {
     "mini": {"mini": lambda folder: MiniCodec(MiniCodec.Config(weights=mini_weights(folder))), "mini-shipped": lambda folder: MiniCodec()},
     "encodec": {
-        "encodec-24khz": lambda folder: Encodec(Encodec.Config(weights=encodec_weights(folder, 24_000))),
-        "encodec-48khz": make_encodec_48,
+        "encodec-24khz": lambda folder: make_small_encodec(folder, 24_000, 6),
+        "encodec-48khz": lambda folder: make_small_encodec(folder, 48_000, 12),
     },
     "dac": {
         "dac-16khz": lambda folder: make_dac_codec(folder, 16_000),
         "dac-24khz": lambda folder: make_dac_codec(folder, 24_000, num_levels=8),
         "dac-44khz": lambda folder: make_dac_codec(folder, 44_100),
     },
-    "vocos": {"vocos": make_vocos},
+    "vocos": {"vocos": make_small_vocos},
     "mimi": {"mimi": lambda folder: Mimi(Mimi.Config(weights=mimi_weights(folder)))},
 }
 CASES = {case: maker for makers in MAKERS.values() for case, maker in makers.items()}

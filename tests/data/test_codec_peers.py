@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.utils.parametrize import is_parametrized
 
-from tests.codec_dummies import dac_shape, dac_weights, encodec_weights, fill_dac, make_dac_codec, make_vocos, mimi_weights, voice
+from tests.codec_dummies import dac_shape, dac_weights, encodec_weights, fill_dac, make_dac_codec, make_small_vocos, mimi_weights, voice
 from valle_data.codecs.dac import Dac
 from valle_data.codecs.dac import make_model as make_dac
 from valle_data.codecs.encodec import Encodec, make_model
@@ -117,7 +117,7 @@ def test_vocos_equals_its_package(tmp_path: Path):
     from vocos import Vocos
     from vocos.feature_extractors import EncodecFeatures
 
-    codec = make_vocos(tmp_path)
+    codec = make_small_vocos(tmp_path)
     features: Any = EncodecFeatures.__new__(EncodecFeatures)
     torch.nn.Module.__init__(features)
     features.encodec, features.codebook_weights = codec.encodec.model, codec.model.feature_extractor["codebook_weights"]

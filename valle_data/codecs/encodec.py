@@ -45,7 +45,7 @@ from valle_data.records import CodecSpec
 HOP = 320
 CODEBOOK_SIZE = 1024
 LEVEL_RMS = 0.1  # -20 dBFS: usual for speech, and crests of ten times that still fit
-BLOCK_FRAMES = 25  # a third of a second: the delay of a stream, and within a tenth of the speed of one pass
+BLOCK_FRAMES = 50  # two thirds of a second: the delay of a stream, and as fast as one pass
 MIRRORED_FRAMES = 7  # fewer are extended by zeros before they are mirrored
 PIECE_FRAMES = 30 * 150
 

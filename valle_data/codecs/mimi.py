@@ -37,7 +37,7 @@ from valle_data.records import CodecSpec
 
 REPOSITORY = "kyutai/mimi"
 SAMPLE_RATE_HZ = 24_000
-BLOCK_FRAMES = 5  # 0.4 s: the delay of a stream
+BLOCK_FRAMES = 12  # nearly a second: the delay of a stream, and as fast as one pass
 
 
 class Mimi(TorchCodec):

@@ -18,7 +18,7 @@ from valle_data.errors import EnvironmentProblem
 
 class TorchConfig(EntryConfig):
     """`device` and `batch_size` belong to what a data set is: floats round otherwise on another device or in larger batches, and where two codes are
-    nearly as close, another may be chosen. `batch_size` is how many waveforms are encoded at once; more than 1 pays on a GPU only.
+    nearly as close, another may be chosen. `batch_size` is how many waveforms are encoded at once; more than 1 is faster for some.
     """
 
     device: Literal["cpu", "cuda"] = "cpu"
