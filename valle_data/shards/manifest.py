@@ -57,8 +57,7 @@ class DatasetManifest:
         }
 
     def save(self, dataset: Path) -> None:
-        data = self.to_json()
-        files.write_atomically(dataset / NAME, (json.dumps({**data, "checksum": _checksum(data)}, indent=2, ensure_ascii=False) + "\n").encode())
+        files.write_atomically(dataset / NAME, _render(self.to_json()))
 
     @classmethod
     def load(cls, dataset: Path) -> Self:
@@ -73,7 +72,8 @@ class DatasetManifest:
                 ReasonCode.MISSING_SHARD, f"{dataset} is not a prepared data set: it has no {NAME}. Make one with `valle prepare CONFIG -o {dataset}`."
             )
         try:
-            data = json.loads(files.read(path))
+            content = files.read(path)
+            data = json.loads(content)
             version = data["schema_version"]
             if version != SCHEMA_VERSION:
                 raise InputError(
@@ -100,13 +100,15 @@ class DatasetManifest:
                 ReasonCode.CORRUPT_SHARD,
                 f"{path}: the vocabulary has hash {manifest.vocabulary.hash[:12]}, but {str(data.get('vocabulary_hash'))[:12]} is written there.",
             )
-        checksum = data.pop("checksum", None)
-        if checksum != _checksum(data):
+        data.pop("checksum", None)
+        if _render(data) != content:
             raise InputError(
                 ReasonCode.CORRUPT_SHARD, f"{path} does not match its checksum: it was damaged, or edited by hand. Restore it, or prepare the data again."
             )
         return manifest
 
 
-def _checksum(data: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+def _render(data: Mapping[str, Any]) -> bytes:
+    """The one way these values are written, their checksum among them."""
+    checksum = hashlib.sha256(json.dumps(data, sort_keys=True).encode()).hexdigest()
+    return (json.dumps({**data, "checksum": checksum}, indent=2, ensure_ascii=False) + "\n").encode()
