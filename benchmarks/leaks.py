@@ -2,7 +2,7 @@
 
     python benchmarks/leaks.py [--parts 1000] [--lines 100000] [--output docs/benchmarks/leaks.md]
 
-A part is one encode and one decode of a stretch of noise between a tenth and four tenths of a second, never as long as the one before: what a leak
+A part is one encode and one decode of 0.03 to 0.15 s of noise, seldom as long as the one before: what a leak
 costs is per call. Each codec runs in a process of its own, and its first parts, in which libraries fill their caches, are counted apart. Weights are
 random, of the published classes; DAC and Mimi in a small shape.
 """
@@ -113,7 +113,7 @@ def codec_growth(name: str, parts: int) -> Growth:
 
     def once(index: int) -> None:
         rng = np.random.default_rng(index)
-        noise = rng.standard_normal(round(rng.uniform(0.1, 0.4) * codec.spec.sample_rate_hz), dtype=np.float32)
+        noise = rng.standard_normal(round(rng.uniform(0.03, 0.15) * codec.spec.sample_rate_hz), dtype=np.float32)
         codec.decode(codec.encode([0.1 * noise])[0])
 
     return measure(once, parts)
@@ -161,7 +161,7 @@ def main() -> None:
     holds = "holds" if worst <= LIMIT_MIB else "does not hold"
     summary = f"The limit of {LIMIT_MIB:g} MiB {holds}: the worst grows by {worst:.1f} MiB over {options.parts:,} parts or {options.lines:,} lines."
     columns = ("what", "over", "grew by, MiB", "warm-up before it, MiB", "resident at the end, MiB")
-    notes = [f"The warm-up is {WARM_UP:.0%} of the count, on other inputs of the same law.", "One thread, random weights, noise of 0.1 to 0.4 s."]
+    notes = [f"The warm-up is {WARM_UP:.0%} of the count, on other inputs of the same law.", "One thread, random weights, noise of 0.03 to 0.15 s."]
     write_record(options.output, "Growth of a worker", summary, [Table("Resident memory", columns, tuple(rows))], notes)
     print(summary)
 
