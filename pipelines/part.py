@@ -193,8 +193,7 @@ class PartTrials(Trials[PlannedUtterance, PartState]):
 
     def start(self, beat: Beat) -> Callable[[Sequence[PlannedUtterance]], PartState]:
         worker = self.job.start(beat)
-        nothing = PlannedPart(0, ())
-        return lambda planned: worker.process(PartState(nothing, tuple(Work.begin(item) for item in planned), ()))
+        return lambda planned: worker.process(PartState(PlannedPart(0, tuple(planned)), tuple(Work.begin(item) for item in planned), ()))
 
     def name(self, item: PlannedUtterance) -> str:
         return item.utterance.id

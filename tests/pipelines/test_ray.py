@@ -37,11 +37,17 @@ def cluster() -> Iterator[list[str]]:
 
 @pytest.mark.usefixtures("cluster")
 class TestOnOneMachine:
-    @pytest.mark.parametrize("count", [0, 1, 8])
+    @pytest.mark.parametrize("count", [0, 1, pytest.param(8, marks=pytest.mark.slow)])
     def test_all_tasks_are_done_once(self, count: int, tmp_path: Path) -> None:
         assert sorted(executor().run(Toy(tmp_path), range(count))) == SQUARES[:count]
         assert len(list(tmp_path.glob("task-*"))) == count
         assert len(list(tmp_path.glob("worker-*"))) <= min(2, count)
+
+    def test_a_killed_worker_and_a_bug(self, tmp_path: Path) -> None:
+        job, results = Toy(tmp_path, deadly=(0,), buggy=(3,)), []
+        with pytest.raises(TaskFailed, match="Number 3 failed: ZeroDivisionError: a bug"):
+            results.extend(executor(workers=1).run(job, range(4)))
+        assert len(list(tmp_path.glob("task-0-*"))) == 2
 
     def test_two_steps_hand_on_what_they_make(self, tmp_path: Path) -> None:
         taken: list[int] = []
@@ -56,6 +62,7 @@ class TestOnOneMachine:
         assert len(taken) <= 6 and sorted([first, *results]) == SQUARES
         assert {path.name.split("-")[1] for path in tmp_path.glob("worker-*")} == {"0", "1"}
 
+    @pytest.mark.slow
     def test_what_waits_between_steps_stays_within_its_limit(self, tmp_path: Path) -> None:
         job = Toy(tmp_path, steps=2, ballast=1 << 20, workers=(1, 1), delay_s=0.05)
         assert sorted(executor(max_decoded_bytes=1).run(job, range(4))) == SQUARES[:4]
@@ -63,6 +70,7 @@ class TestOnOneMachine:
         done = sorted(int(path.name.split("-")[2]) for path in tmp_path.glob("task-*"))
         assert all(start > end for start, end in zip(begun[1:], done, strict=False))
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("steps", [1, 2])
     def test_a_killed_worker_loses_nothing(self, steps: int, tmp_path: Path) -> None:
         job = Toy(tmp_path, deadly=(2, 5), times=2, steps=steps, workers=(1,) * steps)
@@ -70,10 +78,12 @@ class TestOnOneMachine:
         assert len(list(tmp_path.glob("task-2-*"))) == 3
         assert steps == 1 or len(list(tmp_path.glob("begun-2-*"))) == 3
 
+    @pytest.mark.slow
     def test_a_task_that_keeps_killing_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(TaskFailed, match="Number 1 ended its worker process 2 times, last with the loss of its process on "):
             list(executor(max_attempts=2).run(Toy(tmp_path, deadly=(1,), times=99), range(3)))
 
+    @pytest.mark.slow
     def test_a_worker_that_stands_still_is_replaced(self, tmp_path: Path) -> None:
         assert sorted(executor(stall_limit_s=4.0, workers=1).run(Toy(tmp_path, still=(1,)), range(3))) == SQUARES[:3]
         assert len(list(tmp_path.glob("task-1-*"))) == 2
@@ -83,6 +93,7 @@ class TestOnOneMachine:
                 if psutil.pid_exists(pid):
                     os.kill(pid, signal.SIGKILL)
 
+    @pytest.mark.slow
     def test_errors_and_bugs_come_through(self, tmp_path: Path) -> None:
         with pytest.raises(InputError, match="no room for 1"):
             list(executor().run(Toy(tmp_path, bad=(1,)), range(3)))
@@ -90,6 +101,7 @@ class TestOnOneMachine:
             list(executor().run(Toy(tmp_path, buggy=(1,)), range(3)))
         assert any("in run" in note for note in caught.value.__notes__)
 
+    @pytest.mark.slow
     def test_actors_are_replaced_after_some_tasks(self, tmp_path: Path) -> None:
         assert sorted(executor(workers=1, tasks_per_worker=2).run(Toy(tmp_path), range(5))) == SQUARES[:5]
         assert len(list(tmp_path.glob("worker-*"))) == 3
