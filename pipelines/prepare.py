@@ -99,7 +99,7 @@ def _work(job: PartJob, intake: Intake, executor: Executor[PlannedPart, CommitRe
     """Have every part made. Stops early when so much is in quarantine that the run cannot end well."""
     with console.progress(None, "Preparing", "s of audio") as progress, closing(intake.parts()) as parts:
         watch = _Watch(job.dataset, intake, progress)
-        for record in executor.run(job, parts):
+        for record in executor.run(job, parts, console.warning):
             watch.see(record)
             if watch.quarantined_fraction_of_all > job.config.max_quarantine_fraction:
                 console.warning("More is in quarantine than `max_quarantine_fraction` allows for the whole corpus: stopping here. The same command goes on.")
