@@ -286,9 +286,23 @@ def test_lying_flac_headers(tmp_path: Path) -> None:
         (flac_with(whole, frames=0), ReasonCode.BAD_HEADER),
         (flac_with(whole, frames=(1 << 36) - 1), ReasonCode.TOO_LONG),
         (flac_with(whole, frames=9000), ReasonCode.TRUNCATED_AUDIO),
+        (flac_with(whole, frames=7999), ReasonCode.BAD_HEADER),
+        (flac_with(whole, frames=4000), ReasonCode.BAD_HEADER),
     ):
         (tmp_path / "lie.flac").write_bytes(lie)
         assert refusal(tmp_path / "lie.flac").reason is reason
+
+
+@pytest.mark.parametrize("seconds", [0.2, 0.256, 4.0, 30.0])
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_flac_file_that_declares_too_little_is_found_at_any_length(seconds: float, channels: int, tmp_path: Path) -> None:
+    samples = tone(seconds, channels=channels)
+    whole = write(tmp_path / "a.flac", samples, kind="flac").read_bytes()
+    assert len(read_audio(AudioRef(str(tmp_path / "a.flac")), RATE, LIMITS)) == len(samples)
+    (tmp_path / "less.flac").write_bytes(flac_with(whole, frames=len(samples) - 1))
+    assert f"total samples is {len(samples) - 1}: the file goes on to sample {len(samples)}" in str(refusal(tmp_path / "less.flac"))
+    (tmp_path / "tagged.flac").write_bytes(whole + b"TAG" + bytes(125))
+    assert len(read_audio(AudioRef(str(tmp_path / "tagged.flac")), RATE, LIMITS)) == len(samples), "what is behind the frames is no frame"
 
 
 # --- row 4
