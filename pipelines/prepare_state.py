@@ -16,6 +16,7 @@ from valle_data.errors import InputError
 from valle_data.records import AudioRef, PlannedUtterance
 from valle_data.shards.base import SHARD_NAME
 from valle_data.shards.commit import CommitRecord, load_record, read_quarantine
+from valle_data.shards.index import printable
 from valle_data.shards.plan import PlannedPart, plan_files
 from valle_data.source import audio_digest
 
@@ -116,7 +117,9 @@ def _drop_prepared(db: sqlite3.Connection, dataset: Path, finished: Collection[i
         if file.last <= first:
             continue
         table = file.rows().select(["utt_id", "part", "path", "reason"])
-        again = [(row["utt_id"], os.fsdecode(row["path"]), row["part"]) for row in table.to_pylist() if row["reason"] is None and row["part"] in finished]
+        again = [
+            (row["utt_id"], printable(os.fsdecode(row["path"])), row["part"]) for row in table.to_pylist() if row["reason"] is None and row["part"] in finished
+        ]
         db.executemany("DELETE FROM refused WHERE name IN (?, ?) AND part < ?", again)
 
 
