@@ -41,6 +41,8 @@ from valle_data.registry import nearest
 T = TypeVar("T")
 MAX_CHARACTERS = 10_000
 MAX_DEPTH = 50
+MAX_OPERATIONS = 200
+"""Each may lie within another one: more would be deeper than the stack is meant for."""
 KEYWORDS = frozenset({"and", "or", "not", "in", "like", "is", "null"})
 _TOKEN = re.compile(
     r"""(?P<space>\s+)|(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.]))|(?P<word>[A-Za-z_]\w*)|"""
@@ -95,7 +97,7 @@ class _Parser:
     def __init__(self, text: str, schema: pa.Schema) -> None:
         self._text, self._schema = text, schema
         self._columns: set[str] = set()
-        self._depth = 0
+        self._depth = self._operations = 0
         self._tokens = self._tokenize()
         self._at = 0
 
@@ -238,6 +240,9 @@ class _Parser:
         for side in (left, right):
             if side.kind != NUMBER:
                 self._fail(f"`{token.text}` joins numbers, {side} is {side.kind}", token.start)
+        self._operations += 1
+        if self._operations > MAX_OPERATIONS:
+            self._fail(f"more than {MAX_OPERATIONS} times `+ - * /`", token.start)
         return Arithmetic(ARITHMETIC[token.text], left, right)
 
     def _signed(self) -> Value:

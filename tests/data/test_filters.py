@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from valle_data.errors import UsageError
-from valle_data.filters import MAX_DEPTH, parse
+from valle_data.filters import MAX_DEPTH, MAX_OPERATIONS, parse
 
 SCHEMA = pa.schema(
     [
@@ -234,6 +234,7 @@ def test_tables_in_chunks_are_masked_whole() -> None:
         ("__import__('os').system('x')", "character 17: \".system('x')\" means nothing here."),
         ("not " * (MAX_DEPTH + 1) + "cer < 1", f"nested deeper than {MAX_DEPTH} levels."),
         ("(" * 5000 + "cer", "nested deeper than"),
+        ("cer < 1" + "+1" * 4000, f"character {8 + 2 * MAX_OPERATIONS}: more than {MAX_OPERATIONS} times `+ - * /`."),
         ("cer < " + "1" * 10_000, "A filter has at most 10,000 characters, this one has 10,006."),
         ("language = '\udcff'", "A filter is UTF-8; character 13 of"),
     ],
@@ -242,3 +243,10 @@ def test_a_mistake_is_named_with_its_place(text: str, sentence: str) -> None:
     with pytest.raises(UsageError) as error:
         parse(text, SCHEMA)
     assert sentence in str(error.value)
+
+
+def test_the_longest_sum_is_computed() -> None:
+    """As deep as a filter can be: sums in parentheses in front of one another."""
+    each = MAX_OPERATIONS // MAX_DEPTH
+    text = "(" * MAX_DEPTH + "0" + ("+1" * each + ")") * MAX_DEPTH
+    assert chosen(f"num_frames = {text}", [{"num_frames": MAX_OPERATIONS}, {"num_frames": 3}]) == [True, False]
