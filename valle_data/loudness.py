@@ -13,8 +13,8 @@ MIN_DURATION_S = 0.1
 ABSOLUTE_GATE_LUFS = -70.0
 RELATIVE_GATE_LU = -10.0
 OFFSET_DB = -0.691
-OVERSAMPLING = 4
-OVERSAMPLED_FROM_HZ = 96_000
+TRUE_PEAK_HZ = 192_000
+MAX_OVERSAMPLING = 4
 
 
 @dataclass(frozen=True)
@@ -42,16 +42,17 @@ def integrated_loudness(samples: NDArray[np.float32], sample_rate_hz: int) -> fl
 
 
 def true_peak(samples: NDArray[np.float32], sample_rate_hz: int) -> float:
-    """Largest magnitude of mono `[N]` between the samples too (BS.1770-4, annex 2): of the signal at four times its rate; 0 for no samples.
+    """Largest magnitude of mono `[N]` between the samples too (BS.1770-4, annex 2); 0 for no samples.
 
-    A signal at 96 kHz or more is taken as it is, twice that rate being no more than the annex asks for.
+    It is that of the signal at four times its rate, or at 192 kHz where that is less: the annex asks for no more of higher rates.
     """
     if not len(samples):
         return 0.0
     peak = float(np.abs(samples).max())
-    if sample_rate_hz >= OVERSAMPLED_FROM_HZ or peak == 0:
+    rate = min(MAX_OVERSAMPLING * sample_rate_hz, TRUE_PEAK_HZ)
+    if rate <= sample_rate_hz or peak == 0:
         return peak
-    return max(peak, float(np.abs(soxr.resample(samples, sample_rate_hz, OVERSAMPLING * sample_rate_hz, quality="HQ")).max(initial=0.0)))
+    return max(peak, float(np.abs(soxr.resample(samples, sample_rate_hz, rate, quality="HQ")).max(initial=0.0)))
 
 
 def decibel(amplitude: float) -> float | None:

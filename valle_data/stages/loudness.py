@@ -18,6 +18,7 @@ class LoudnessStage(Stage):
     """See the module. `loudness_lufs` and `true_peak_dbfs` are those of the recording; `gain_db` is null where no gain was asked for or none is known."""
 
     name = "loudness"
+    version = "2"
     reasons: frozenset[ReasonCode] = frozenset()
     columns = {"loudness_lufs": "float", "true_peak_dbfs": "float", "gain_db": "float"}
 
