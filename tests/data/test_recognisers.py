@@ -138,6 +138,8 @@ def test_a_stamp_is_of_the_weights_and_not_of_where_they_lie(whisper: FasterWhis
     same = whisper.model_copy(update={"weights": save_tiny_whisper(tmp_path / "same"), "model": "another name", "device": "auto"})
     other = whisper.model_copy(update={"weights": save_tiny_whisper(tmp_path / "other", seed=1)})
     assert same.stamp() == whisper.stamp() != other.stamp()
+    (folder := save_tiny_whisper(tmp_path / "features")).joinpath("preprocessor_config.json").write_text('{"feature_size": 80, "hop_length": 80}')
+    assert whisper.model_copy(update={"weights": folder}).stamp() != whisper.stamp()
     assert same.options() == whisper.options() == {"name": "faster_whisper", "compute_type": "default", "beam_size": 1, "batch_size": 1}
     assert PocketsphinxRecogniser.Config().options() != DIGIT_GRAMMAR.options()
 

@@ -28,6 +28,8 @@ from valle_data.recognisers.base import RATE_HZ, Recogniser, RecogniserConfig, T
 from valle_data.registry import nearest
 
 FILES = ("model.bin", "config.json", "tokenizer.json")
+BESIDE = ("preprocessor_config.json", "vocabulary.json", "vocabulary.txt")
+"""Files that a model may have too, with the features it was trained on and its words."""
 ALIASES = {"cmn": "zh", "iw": "he", "nb": "no", "fil": "tl", "in": "id", "jv": "jw", "ji": "yi"}
 """Primary subtags of BCP 47 that Whisper writes otherwise."""
 NON_SPEECH: Any = [-1]
@@ -202,7 +204,7 @@ def _cached(model: str) -> Path:
 def weights_hash(folder: Path) -> str:
     """Of the files that decide what the model hears."""
     digest = hashlib.sha256()
-    for name in FILES:
+    for name in (*FILES, *(name for name in BESIDE if (folder / name).is_file())):
         with open(folder / name, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
+            digest.update(name.encode() + hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
