@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from pipelines import cli_metadata, cli_prepare
+from pipelines import cli_dataset, cli_metadata, cli_prepare
 from pipelines.cli_options import ConfigFile, Debug, Json, LogFile, Overrides, example
 from pipelines.command import Reporting, run_command
 from pipelines.console import Console
@@ -36,6 +36,8 @@ def valle(context: typer.Context, version: Annotated[bool, typer.Option("--versi
 
 
 app.command(epilog=example(cli_prepare.EXAMPLE))(cli_prepare.prepare)
+app.command(epilog=example(cli_dataset.REPAIR_EXAMPLE))(cli_dataset.repair)
+app.command(epilog=example(cli_dataset.CONVERT_EXAMPLE))(cli_dataset.convert)
 
 
 @app.command(epilog=example("valle train configs/train/digits.yaml optimizer.lr=1e-4 -o runs/digits"))

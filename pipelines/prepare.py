@@ -25,6 +25,7 @@ from valle_data.errors import ExitCode, InputError, ReasonCode, ValleError
 from valle_data.shards import lock
 from valle_data.shards.commit import CommitRecord, read_quarantine
 from valle_data.shards.plan import FOLDER, PlannedPart, committed_numbers, unfinished_parts, withdraw
+from valle_data.stores.remote_path import RemotePath
 from valle_data.yaml_config import dump_config
 
 LOG_NAME = "prepare.log"
@@ -152,8 +153,11 @@ class _Terminated(SystemExit):
 
 @contextmanager
 def _logged(path: Path, console: Console) -> Iterator[None]:
-    """Within the block the console keeps a log, with the traceback of what ends it, at `path` unless it keeps one already."""
-    if console.log.path is not None:
+    """Within the block the console keeps a log, with the traceback of what ends it, at `path` unless it keeps one already.
+
+    An object store has no files that grow: there `--log-file` names a local one.
+    """
+    if console.log.path is not None or isinstance(path, RemotePath):
         yield
         return
     before = console.log

@@ -75,6 +75,7 @@ class Loader:
 
     def batch(self, documents: MicroBatchPlan) -> Batch:
         """The batch of a planned micro-batch."""
+        self.dataset.prefetch(row for rows in (documents.rows, documents.prompt_rows) for row in rows.tolist() if row >= 0)
         columns = zip(
             documents.rows.tolist(),
             documents.tasks.tolist(),

@@ -21,7 +21,7 @@ from valle_data.errors import EnvironmentProblem, ExitCode, InputError, ReasonCo
 
 METADATA = [f"metadata {name}" for name in ("merge", "check", "split", "stats", "vocab", "similar", "speakers", "duplicates", "hdf5", "compact", "sample")]
 CONFIG = [f"config {name}" for name in ("ls", "cp", "show", "validate", "schema")]
-COMMANDS = ["prepare", *METADATA, "train", "synth", "doctor", "explain", *CONFIG]
+COMMANDS = ["prepare", "repair", "convert", *METADATA, "train", "synth", "doctor", "explain", *CONFIG]
 HEAVY = ["torch", "ray", "transformers", "pyarrow", "numpy", "soundfile"]
 
 
