@@ -3,12 +3,17 @@
 from pathlib import Path
 
 from pipelines.console import Console
-from valle_data import files
+from pipelines.metadata import SPLIT_LIST
+from pipelines.metadata_tables.write import FOLDER, SPLITS
+from valle_data import attribution, files
 from valle_data.errors import ExitCode
 from valle_data.shards import SHARDS, lock
 from valle_data.shards.convert import convert
 from valle_data.shards.record import CommitRecord
 from valle_data.stores.remote_path import locate
+
+DECISIONS = (SPLIT_LIST, attribution.NAME, SPLITS)
+"""What of `metadata/` is no function of the parts: who is held out, and who speaks."""
 
 
 def run(dataset: Path, output: Path, *, shards: str, console: Console, take_over: bool = False) -> ExitCode:
@@ -31,6 +36,16 @@ def run(dataset: Path, output: Path, *, shards: str, console: Console, take_over
                 progress.advance()
 
             num_parts = convert(dataset, output, shards, looked_at)
+        _carry_over(dataset, output)
     console.info(f"Converted {num_parts:,} parts, {done[0]:,} utterances, {done[1] / 3600:.2f} h, to {shards} in {output}.")
     console.info(f"Splits and statistics are made anew by `valle metadata {output}`; the splits come out the same.")
     return ExitCode.DONE
+
+
+def _carry_over(dataset: Path, output: Path) -> None:
+    """The decisions of `dataset`, so that nobody who was held out there is trained on here; those that `output` has already stay."""
+    for name in DECISIONS:
+        source, target = dataset / FOLDER / name, output / FOLDER / name
+        if source.is_file() and not target.is_file():
+            files.make_folder(target.parent)
+            files.write_atomically(target, files.read(source))

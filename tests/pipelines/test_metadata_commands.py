@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines import metadata
+from pipelines import convert, metadata
 from pipelines.cli import main
 from pipelines.console import Console
 from pipelines.metadata_commands import duplicates, sample, similar, speakers, stats, vocab
@@ -208,9 +208,10 @@ def test_similar_is_made_once_and_again_when_data_or_options_change(dataset: Pat
     assert path.read_bytes() != first
     tables(similar.run, dataset, k=2)
     assert path.read_bytes() == first
-    path.write_bytes(first[:100])
-    tables(similar.run, dataset, k=2)
-    assert path.read_bytes() == first
+    for damaged in (first[:100], first[: len(first) // 3] + b"?" + first[len(first) // 3 + 1 :]):
+        path.write_bytes(damaged)
+        tables(similar.run, dataset, k=2)
+        assert path.read_bytes() == first
     tables(similar.run, dataset, k=2, where="language = 'de'")
     assert pq.read_table(path).num_rows < len(ALL) // 2
     commit_part(dataset, identity(7, "id7"), [replace(utterance(90), utterance=replace(utterance(90).utterance, id="new"))], [], TarShard())
@@ -224,6 +225,21 @@ def test_similar_without_vectors_says_what_makes_them(tmp_path: Path) -> None:
     commit_part(folder, identity(0), [coded("a")], [], TarShard())
     with pytest.raises(InputError, match=r"has no 'speaker' vectors \(none at all\). Prepare it with the stage that makes them, such as `speaker: {}`"):
         tables(similar.run, folder)
+
+
+def test_a_converted_data_set_holds_out_and_names_the_same_speakers(dataset: Path, tmp_path: Path) -> None:
+    held_out = metadata.SplitOptions(by="speaker", validation_where="speaker = 's3'")
+    tables(speakers.run, dataset, num_speakers=3, where="speaker != 's3'")
+    tables(metadata.split, dataset, options=held_out)
+    tables(convert.run, dataset, tmp_path / "h5", shards="hdf5")
+    tables(metadata.run, tmp_path / "h5", report=False)
+    columns = ["utt_id", "speaker", "split"]
+    before, after = (pq.read_table(folder / "metadata/index.parquet", columns=columns) for folder in (dataset, tmp_path / "h5"))
+    assert before == after and {"validation", "train"} == set(after["split"].to_pylist()) and "voice-00001" in after["speaker"].to_pylist()
+    tables(metadata.split, tmp_path / "h5", options=metadata.SplitOptions())
+    decided = (tmp_path / "h5/metadata/splits.parquet").read_bytes()
+    tables(convert.run, dataset, tmp_path / "h5", shards="hdf5")
+    assert (tmp_path / "h5/metadata/splits.parquet").read_bytes() == decided
 
 
 def plan_of(dataset: Path, **changes) -> Plan:
