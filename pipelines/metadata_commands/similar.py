@@ -16,7 +16,7 @@ from pipelines.metadata_tables.gather import inputs_hash
 from pipelines.metadata_tables.rows import Chosen, read_rows
 from pipelines.metadata_tables.statistics import PERSON, with_person
 from pipelines.metadata_tables.vectors import Vectors, gather_vectors
-from pipelines.metadata_tables.write import FOLDER, ROW_GROUP, SIMILAR, write_table
+from pipelines.metadata_tables.write import FOLDER, ROW_GROUP, SIMILAR, load_hashes, sha256_of, write_table
 from valle_data.errors import ExitCode
 from valle_data.shards.commit import CommitRecord, committed_parts
 from valle_data.shards.manifest import DatasetManifest
@@ -42,7 +42,7 @@ def run(dataset: Path, *, console: Console, k: int = 10, side: str = "speaker", 
     with holding(dataset, console, take_over), console.progress(2 * len(records), "Reading", "parts read") as progress:
         chosen = read_rows(dataset, manifest, records, ["part", "group", "speaker"], where=where, seen=lambda record, table: progress.advance())
         made_from = _made_from(manifest, records, chosen, k=k, side=side)
-        if is_current(path, made_from):
+        if is_current(dataset, made_from):
             console.info(f"{path} is up to date.")
             return ExitCode.DONE
         vectors = gather_vectors(dataset, records, chosen.rows, side, progress.advance)
@@ -65,12 +65,12 @@ def _made_from(manifest: DatasetManifest, records: list[CommitRecord], chosen: C
     return digest.hexdigest()
 
 
-def is_current(path: Path, made_from: str) -> bool:
-    """Whether the file was made from the same data by the same options; a damaged one was not."""
-    try:
-        return path.is_file() and (pq.read_schema(path).metadata or {}).get(MADE_FROM) == made_from.encode()
-    except (pa.ArrowException, OSError):
+def is_current(dataset: Path, made_from: str) -> bool:
+    """Whether the file is as it was written, from the same data and by the same options."""
+    path = dataset / FOLDER / SIMILAR
+    if not path.is_file() or load_hashes(dataset).get(SIMILAR) != sha256_of(path):
         return False
+    return (pq.read_schema(path).metadata or {}).get(MADE_FROM) == made_from.encode()
 
 
 def _write(dataset: Path, rows: pa.Table, vectors: Vectors, k: int, made_from: str) -> int:
