@@ -272,7 +272,7 @@ def test_vctk_takes_the_microphone_and_the_older_version(tmp_path: Path) -> None
     put(old / "txt/p225/p225_001.txt", "x")
     put(old / "speaker-info.txt", "ID  AGE  GENDER  ACCENTS  REGION\n225  23  F    English    Southern  England\n")
     (only,), _ = entries("vctk", old)
-    assert (only.speaker, only.text, only.extra["gender"]) == ("p225", "x", "F")
+    assert (only.speaker, only.text, only.extra["gender"], only.extra["licence"]) == ("p225", "x", "F", "ODC-By 1.0")
     with pytest.raises(UsageError, match="has neither wav48_silence_trimmed nor wav48"):
         entries("vctk", tmp_path / "old/txt")
 
@@ -333,6 +333,16 @@ def test_emilia_yodas_spells_ids_differently(tmp_path: Path) -> None:
     put_tar(tmp_path / "Emilia-YODAS/DE/DE-B000000.tar", [("DE_x.json", json.dumps(values).encode()), ("DE_x.mp3", sound_bytes(0, "mp3"))])
     (only,), _ = entries("emilia", tmp_path)
     assert (only.group, only.speaker, only.extra["_id"], only.extra["phone_count"]) == ("Emilia-YODAS/DE", "DE_x_SPEAKER_00", "DE_x", "9")
+
+
+def test_emilia_yodas_has_its_own_licence(tmp_path: Path) -> None:
+    REPLICAS["emilia"](tmp_path)
+    (tmp_path / "Emilia").rename(tmp_path / "Emilia-YODAS")
+    REPLICAS["emilia"](tmp_path)
+    licences = {(utterance.group.split("/")[0], utterance.extra["licence"]) for utterance in entries("emilia", tmp_path)[0]}
+    assert licences == {("Emilia", "CC BY-NC 4.0"), ("Emilia-YODAS", "CC BY 4.0")}
+    assert {utterance.extra["licence"] for utterance in entries("emilia", tmp_path / "Emilia-YODAS")[0]} == {"CC BY 4.0"}
+    assert {utterance.extra["licence"] for utterance in entries("emilia", tmp_path, licence="mine")[0]} == {"mine"}
 
 
 def test_a_member_of_an_archive_is_the_recording(tmp_path: Path) -> None:

@@ -21,16 +21,17 @@ from valle_data.corpora.reading.walk import walk
 from valle_data.errors import InputError, ReasonCode, UsageError
 
 KEPT = ("dnsmos", "phone_count", "id", "_id")
+LICENCE, YODAS, YODAS_LICENCE = "CC BY-NC 4.0", "Emilia-YODAS", "CC BY 4.0"
 
 
 class EmiliaCorpus(Corpus):
     """See the module. Groups are the folders that archives lie in."""
 
     class Config(CorpusConfig):
-        """Nothing but what every corpus can be told."""
+        """Nothing but what every corpus can be told. Archives below Emilia-YODAS have their own licence, unless another one is given here."""
 
         name: str = "emilia"
-        licence: str = "CC BY-NC 4.0"
+        licence: str = LICENCE
 
     def scan(self) -> Iterator[Item | Refusal]:
         has_any = False
@@ -65,6 +66,7 @@ class EmiliaCorpus(Corpus):
         if said.nbytes > MAX_JSON_BYTES:
             raise InputError(ReasonCode.BAD_ROW, f"{said.name!r} has {said.nbytes} bytes; what is said of a recording has at most {MAX_JSON_BYTES}.")
         values = decode_json(read_bytes(self.place(archive), said), said.name)
+        is_yodas = self.config.licence == LICENCE and YODAS in self.place(archive).split("/")
         return Item(
             path=archive,
             member=audio.name,
@@ -74,7 +76,7 @@ class EmiliaCorpus(Corpus):
             speaker=_text(values, "speaker"),
             group=os.path.dirname(archive),
             language=language_tag(_text(values, "language")),
-            extra={name: str(values[name]) for name in KEPT if values.get(name) is not None},
+            extra={name: str(values[name]) for name in KEPT if values.get(name) is not None} | ({"licence": YODAS_LICENCE} if is_yodas else {}),
         )
 
 

@@ -1,6 +1,6 @@
 """VCTK: 44 hours of 110 English speakers with many accents, about 400 newspaper sentences each, 48 kHz, two microphones.
 
-From https://datashare.ed.ac.uk/handle/10283/3443 (Yamagishi, Veaux, MacDonald 2019, version 0.92; 0.80 is read too); CC BY 4.0. Layout:
+From https://datashare.ed.ac.uk/handle/10283/3443 (Yamagishi, Veaux, MacDonald 2019, version 0.92); CC BY 4.0. The older 0.80 is read too; ODC-By 1.0. Layout:
 
     speaker-info.txt                                     ID  AGE  GENDER  ACCENTS  REGION COMMENTS
     txt/p225/p225_001.txt                                none for p315, whose texts were lost
@@ -22,17 +22,18 @@ from valle_data.errors import InputError, ReasonCode, UsageError
 
 INFO = "speaker-info.txt"
 NEW, OLD = "wav48_silence_trimmed", "wav48"
+LICENCE, OLD_LICENCE = "CC BY 4.0", "ODC-By 1.0"
 
 
 class VCTKCorpus(Corpus):
     """See the module."""
 
     class Config(CorpusConfig):
-        """Which microphone."""
+        """Which microphone. Version 0.80 has its own licence, unless another one is given here."""
 
         name: str = "vctk"
         language: str = "en-gb"
-        licence: str = "CC BY 4.0"
+        licence: str = LICENCE
         microphone: Literal["mic1", "mic2"] = Field(default="mic1", description="mic1 is a DPA 4035, mic2 a Sennheiser MKH 800 that p280 and p315 lack")
 
     def scan(self) -> Iterator[Item | Refusal]:
@@ -42,6 +43,7 @@ class VCTKCorpus(Corpus):
         microphone = f"_{self.config.microphone}.flac" if folder == NEW else ".wav"
         pattern = compile_pattern(f"{folder}/{{speaker}}/{{utterance}}{microphone}")
         speakers = self._speakers()
+        licence = {"licence": OLD_LICENCE} if folder == OLD and self.config.licence == LICENCE else {}
         for found in walk(self.place(folder), ("flac", "wav")):
             path = f"{folder}/{found.path}"
             match = pattern.fullmatch(path)
@@ -50,7 +52,7 @@ class VCTKCorpus(Corpus):
             if found.reason is not None:
                 yield Refusal(path, found.reason, found.problem)
                 continue
-            yield self._item(path, match["speaker"], match["utterance"], speakers.get(match["speaker"], {}))
+            yield self._item(path, match["speaker"], match["utterance"], {**speakers.get(match["speaker"], {}), **licence})
 
     def _item(self, path: str, speaker: str, utterance: str, extra: Mapping[str, str]) -> Item | Refusal:
         try:
