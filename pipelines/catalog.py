@@ -22,12 +22,22 @@ from valle_data.shards.index import printable
 from valle_data.shards.plan import content_key, plan_files, planned_utterance
 
 _SCHEMA = """
-CREATE TABLE known (id TEXT PRIMARY KEY, part INT, digest TEXT, path BLOB, text TEXT, language TEXT, utterance BLOB, sound TEXT) WITHOUT ROWID;
+CREATE TABLE known (id TEXT, piece TEXT, part INT, digest TEXT, path BLOB, text TEXT, language TEXT, utterance BLOB, sound TEXT,
+                    begin_s REAL, length_s REAL, begin_margin_s REAL, end_margin_s REAL, PRIMARY KEY (id, piece)) WITHOUT ROWID;
+CREATE INDEX by_piece ON known (piece, part) WHERE piece != '';
+CREATE INDEX pieces ON known (id, length_s, begin_s, begin_margin_s, end_margin_s, digest) WHERE piece != '';
+CREATE TABLE cut (id TEXT PRIMARY KEY, length_s REAL, digest TEXT) WITHOUT ROWID;
 CREATE TABLE refused (fingerprint TEXT PRIMARY KEY, as_duplicate INT) WITHOUT ROWID;
-CREATE TABLE sounds (sound TEXT PRIMARY KEY, path BLOB) WITHOUT ROWID;
+CREATE TABLE sounds (sound TEXT PRIMARY KEY, path BLOB, id TEXT) WITHOUT ROWID;
 CREATE TABLE listed (id TEXT PRIMARY KEY, "group" TEXT, speaker TEXT, path BLOB, text TEXT, language TEXT, utterance BLOB) WITHOUT ROWID;
 CREATE TABLE problems (path BLOB, reason TEXT, message TEXT);
 """
+_KNOW = "INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_SOUNDS = "INSERT OR IGNORE INTO sounds SELECT sound, path, id FROM known WHERE sound IS NOT NULL ORDER BY part, id"
+# A recording that was cut is planned to its end when its pieces follow one another from the first, without a margin before it, to the last.
+_INCOMPLETE = """INSERT INTO cut SELECT id, min(length_s), min(digest) FROM known WHERE piece != '' GROUP BY id
+                 HAVING min(begin_margin_s) > 0 OR min(end_margin_s) > 0 OR count(*) <= round((max(begin_s) - min(begin_s)) / min(length_s))"""
+_IS_NEW = "(NOT EXISTS (SELECT 1 FROM known WHERE known.id = listed.id) OR EXISTS (SELECT 1 FROM cut WHERE cut.id = listed.id))"
 _PRAGMAS = ("journal_mode = OFF", "synchronous = OFF", "cache_size = -32768", "temp_store = FILE")
 _BATCH = 1000
 
@@ -41,6 +51,22 @@ class Stretch:
     digest: str
     place: AudioRef
     is_reworded: bool
+
+
+@dataclass(frozen=True)
+class Cut:
+    """How a recording was cut of which some pieces are planned and others are not: the length of each without margins, and its digest then."""
+
+    length_s: float
+    digest: str
+
+
+@dataclass(frozen=True)
+class Other:
+    """An utterance with the same sound: its id, and its recording (path, or path#offset)."""
+
+    id: str
+    path: str
 
 
 class Catalog:
@@ -66,7 +92,12 @@ class Catalog:
                 self._know_from_index(dataset, record)
             for row in read_quarantine(dataset, record).to_pylist():
                 self._refuse(row["utt_id"], record.part, row["fingerprint"], row["reason"], retried)
-        self._db.execute("INSERT OR IGNORE INTO sounds SELECT sound, path FROM known WHERE sound IS NOT NULL ORDER BY part, id")
+        self._settle()
+
+    def _settle(self) -> None:
+        """Have what follows from `known` follow it."""
+        for query in ("DELETE FROM sounds", _SOUNDS, "DELETE FROM cut", _INCOMPLETE):
+            self._db.execute(query)
 
     def _know(self, rows: list[dict[str, object]], retried: Collection[str]) -> None:
         kept = []
@@ -75,11 +106,17 @@ class Catalog:
             if row["reason"] is not None:
                 self._refuse(None, row["part"], row["fingerprint"], row["reason"], retried)  # pyright: ignore[reportArgumentType]
                 continue
-            utterance, listed_id = planned_utterance(row), row["listed_id"]
-            same = (None, None) if listed_id else (encode(utterance), sound_key(str(row["source_digest"]), utterance.audio))
+            utterance = planned_utterance(row)
             owner = os.fsencode(owner_name(utterance.audio))
-            kept.append((listed_id or utterance.id, row["part"], row["source_digest"], owner, utterance.text, utterance.language, *same))
-        self._db.executemany("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?)", kept)
+            shared = (row["part"], row["source_digest"], owner, utterance.text, utterance.language)
+            if row["listed_id"]:
+                begin_s = utterance.audio.start_s + row["begin_margin_s"]  # pyright: ignore[reportOperatorIssue]
+                place = (begin_s, row["duration_s"], row["begin_margin_s"], row["end_margin_s"])
+                kept.append((row["listed_id"], utterance.id, *shared, None, None, *place))
+            else:
+                sound = sound_key(str(row["source_digest"]), utterance.audio)
+                kept.append((utterance.id, "", *shared, encode(utterance), sound, None, None, None, None))
+        self._db.executemany(_KNOW, kept)
 
     def _know_from_index(self, dataset: Path, record: CommitRecord) -> None:
         self.parts.add(record.part)
@@ -87,14 +124,16 @@ class Catalog:
             path, is_segment = os.fsencode(row["source_uri"]), row["planned_id"] is not None
             text, language = (None, None) if is_segment else (row["text"], row["language"])
             sound = None if is_segment else sound_key(row["source_digest"], AudioRef("", row["start_s"], None, row["channel"]))
-            values = (row["planned_id"] or row["utt_id"], record.part, row["source_digest"], path, text, language, None, sound)
-            self._db.execute("INSERT OR REPLACE INTO known VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)
+            name = row["planned_id"] or row["utt_id"]
+            self._db.execute(_KNOW, (name, "", record.part, row["source_digest"], path, text, language, None, sound, None, None, None, None))
 
     def _refuse(self, utterance: str | None, part: int, fingerprint: str, reason: str, retried: Collection[str]) -> None:
-        """It counts as new once its fingerprint changes, or the other of a pair is gone."""
-        if reason not in retried:
+        """It counts as new once its fingerprint changes, or the other of a pair is gone; a piece of a recording only when it is retried."""
+        self._db.execute("DELETE FROM known WHERE id = ? AND piece = '' AND part = ?", (utterance, part))
+        if reason in retried:
+            self._db.execute("DELETE FROM known WHERE piece = ? AND piece != '' AND part = ?", (utterance, part))
+        else:
             self._db.execute("INSERT OR REPLACE INTO refused VALUES (?, ?)", (fingerprint, reason == ReasonCode.DUPLICATE_AUDIO))
-        self._db.execute("DELETE FROM known WHERE id = ? AND part = ?", (utterance, part))
 
     def list(self, entries: Iterable[Utterance | ListingProblem]) -> int:
         """Take in a corpus and return how many utterances it has. Raises InputError `duplicate_id`, naming both paths."""
@@ -132,13 +171,22 @@ class Catalog:
 
     @property
     def num_new(self) -> int:
-        return self._db.execute("SELECT count(*) FROM listed WHERE NOT EXISTS (SELECT 1 FROM known WHERE known.id = listed.id)").fetchone()[0]
+        return self._db.execute(f"SELECT count(*) FROM listed WHERE {_IS_NEW}").fetchone()[0]
 
     def new(self) -> Iterator[Utterance]:
-        """Listed utterances that are not planned, by group, speaker and id."""
-        query = 'SELECT utterance FROM listed WHERE NOT EXISTS (SELECT 1 FROM known WHERE known.id = listed.id) ORDER BY "group", speaker, id'
-        for (data,) in self._db.execute(query):
+        """Listed utterances that are not planned, or not to their end, by group, speaker and id."""
+        for (data,) in self._db.execute(f'SELECT utterance FROM listed WHERE {_IS_NEW} ORDER BY "group", speaker, id'):
             yield decode(data)
+
+    def cut(self, name: str) -> Cut | None:
+        """How the recording of that id was cut, where pieces of it are missing in the plan."""
+        row = self._db.execute("SELECT length_s, digest FROM cut WHERE id = ?", (name,)).fetchone()
+        return Cut(*row) if row else None
+
+    def knows_piece(self, name: str, piece: str) -> bool:
+        """Whether this piece of the recording `name` is planned; where the plan is gone it stands under its own id."""
+        query = "SELECT 1 FROM known WHERE (id = ? AND piece = ?) OR (id = ? AND piece = '')"
+        return self._db.execute(query, (name, piece, piece)).fetchone() is not None
 
     def planned(self) -> Iterator[Stretch]:
         """Planned utterances, and whether the corpus has another text or language for them now."""
@@ -159,18 +207,19 @@ class Catalog:
         for part in parts:
             self._db.execute("DELETE FROM known WHERE part = ?", (part,))
             self.parts.discard(part)
-        self._db.execute("DELETE FROM sounds")
-        self._db.execute("INSERT OR IGNORE INTO sounds SELECT sound, path FROM known WHERE sound IS NOT NULL ORDER BY part, id")
+        if parts:
+            self._settle()
 
     def was_refused(self, fingerprint: str, *, as_duplicate: bool) -> bool:
         """Whether this very thing is in quarantine already, for itself or (`as_duplicate`) for the sake of another."""
         row = self._db.execute("SELECT as_duplicate FROM refused WHERE fingerprint = ?", (fingerprint,)).fetchone()
         return row is not None and bool(row[0]) == as_duplicate
 
-    def first_with(self, sound: str, path: str) -> str:
-        """The recording (path, or path#offset) whose sound this is: the first that was kept with it, which `path` becomes if there was none."""
-        self._db.execute("INSERT OR IGNORE INTO sounds VALUES (?, ?)", (sound, os.fsencode(path)))
-        return os.fsdecode(self._db.execute("SELECT path FROM sounds WHERE sound = ?", (sound,)).fetchone()[0])
+    def other_with(self, sound: str, utterance: Utterance) -> Other | None:
+        """The first utterance that was kept with this sound, if that is another one; if there was none it is `utterance` from now on."""
+        self._db.execute("INSERT OR IGNORE INTO sounds VALUES (?, ?, ?)", (sound, os.fsencode(owner_name(utterance.audio)), utterance.id))
+        path, name = self._db.execute("SELECT path, id FROM sounds WHERE sound = ?", (sound,)).fetchone()
+        return None if name == utterance.id else Other(name, os.fsdecode(path))
 
 
 @contextmanager
@@ -209,6 +258,5 @@ def decode(data: bytes) -> Utterance:
 def printable_utterance(utterance: Utterance) -> Utterance:
     """Without bytes that are no UTF-8, which neither JSON nor Parquet can hold; the path of the recording keeps them."""
     extra = {name: printable(value) for name, value in utterance.extra.items()}
-    texts = (utterance.speaker, utterance.group, utterance.text, utterance.corpus)
-    speaker, group, text, corpus = map(printable, texts)
-    return Utterance(utterance.id, utterance.audio, text, speaker, group, utterance.language, extra, corpus)
+    text, speaker, group, language, corpus = map(printable, (utterance.text, utterance.speaker, utterance.group, utterance.language, utterance.corpus))
+    return Utterance(utterance.id, utterance.audio, text, speaker, group, language, extra, corpus)

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from pipelines.catalog import Catalog, owner_name, sound_key
+from pipelines.catalog import Catalog, Cut, owner_name, sound_key
 from valle_data.audio import AudioInfo, AudioLimits, probe
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
@@ -22,6 +22,8 @@ from valle_data.text.normalize import normalize
 READERS = 4
 WINDOW = 512
 """Utterances looked at together: enough for the readers, and no more in memory."""
+REJECTIONS_PER_PART = 1000
+"""A part is closed when so much was refused on the way to it: memory stays flat, and a run that can only end with too many is stopped early."""
 MARGIN_S = 20.0
 """How far a piece of a long recording reaches into its neighbours, so that both see the pause where they part."""
 
@@ -30,7 +32,8 @@ MARGIN_S = 20.0
 class PlanOptions:
     """`duplicate_audio`: what becomes of the second utterance with the same sound. `max_characters` bounds a transcript.
 
-    `gives_text` and `cuts`: a stage will find missing transcripts, or cut long recordings. `limit`: plan so many utterances and no more.
+    `gives_text` and `cuts`: a stage will find missing transcripts, or cut long recordings. `limit`: plan or refuse so many utterances and no more; those
+    that were refused before do not count.
     """
 
     part_duration_s: float
@@ -52,40 +55,65 @@ class Source:
     info: AudioInfo | InputError
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """An utterance, its recording, and digests of what stages read beside them."""
+
+    utterance: Utterance
+    source: Source
+    beside: tuple[str, ...]
+
+    @property
+    def mark(self) -> str:
+        return fingerprint(self.utterance, self.source.digest, self.beside)
+
+
 def plan_parts(catalog: Catalog, options: PlanOptions, looked_at: Callable[[], None] = lambda: None) -> Iterator[PlannedPart]:
     """Parts for what is new in the catalogue, numbered from its next number; the same input gives the same parts, one after the other.
 
     Utterances are grouped by group and speaker. What the listing refused goes with the first part, what the planner refuses with the part it would have
     been in. `looked_at` is called after each utterance.
     """
-    number, filled_s, kept = catalog.next_part, 0.0, []
-    refused = [_listing_rejection(problem.path, problem.reason, problem.message) for problem in catalog.problems()]
-    rejected = [rejection for rejection in refused if not catalog.was_refused(rejection.fingerprint, as_duplicate=False)]
-    for outcome in _outcomes(catalog, options, looked_at):
-        if isinstance(outcome, Rejection):
-            rejected.append(outcome)
-            continue
-        if filled_s >= options.part_duration_s:
+    number, filled_s, kept, rejected = catalog.next_part, 0.0, [], []
+    for outcome in itertools.chain(_refused_by_listing(catalog), _outcomes(catalog, options, looked_at)):
+        is_refused = isinstance(outcome, Rejection)
+        if (filled_s >= options.part_duration_s and not is_refused) or len(rejected) >= REJECTIONS_PER_PART:
             yield PlannedPart(number, tuple(kept), tuple(rejected))
             number, filled_s, kept, rejected = number + 1, 0.0, [], []
+        if is_refused:
+            rejected.append(outcome)
+            continue
         kept.append(outcome)
         filled_s += outcome.duration_s
     if kept or rejected:
         yield PlannedPart(number, tuple(kept), tuple(rejected))
 
 
+def _refused_by_listing(catalog: Catalog) -> Iterator[Rejection]:
+    for problem in catalog.problems():
+        mark = _hash([problem.path, str(problem.reason)])
+        if not catalog.was_refused(mark, as_duplicate=False):
+            yield Rejection(None, problem.path, "list", problem.reason, printable(problem.message), mark)
+
+
 def _outcomes(catalog: Catalog, options: PlanOptions, looked_at: Callable[[], None]) -> Iterator[PlannedUtterance | Rejection]:
-    new = itertools.islice(catalog.new(), options.limit)
+    new, num_left = catalog.new(), options.limit
     with ThreadPoolExecutor(READERS) as pool:
-        while window := list(itertools.islice(new, WINDOW)):
-            places = list(dict.fromkeys(place_of(utterance.audio) for utterance in window))
-            sources = dict(zip(places, pool.map(lambda place: look_at(place, options.limits), places), strict=True))
-            for utterance in window:
-                source = sources[place_of(utterance.audio)]
-                mark = fingerprint(utterance, source.digest, [digest(utterance) for digest in options.digests_beside])
-                if not catalog.was_refused(mark, as_duplicate=False):  # if it was, its sound is free for another
-                    yield from _judge(utterance, source, mark, catalog, options)
+        while window := list(itertools.islice(new, WINDOW if num_left is None else min(WINDOW, num_left))):
+            for candidate in _candidates(window, options, pool):
+                if not catalog.was_refused(candidate.mark, as_duplicate=False):  # if it was, its sound is free for another
+                    outcomes = list(_judge(candidate, catalog, options))
+                    yield from outcomes
+                    num_left = None if num_left is None else num_left - bool(outcomes)
                 looked_at()
+
+
+def _candidates(utterances: Sequence[Utterance], options: PlanOptions, pool: ThreadPoolExecutor) -> Iterator[Candidate]:
+    places = list(dict.fromkeys(place_of(utterance.audio) for utterance in utterances))
+    sources = dict(zip(places, pool.map(lambda place: look_at(place, options.limits), places), strict=True))
+    for utterance in utterances:
+        beside = tuple(filter(None, (digest(utterance) for digest in options.digests_beside)))
+        yield Candidate(utterance, sources[place_of(utterance.audio)], beside)
 
 
 def place_of(audio: AudioRef) -> AudioRef:
@@ -116,32 +144,46 @@ def _hash(parts: Iterable[object]) -> str:
 
 def fingerprint(utterance: Utterance, digest: str, beside: Sequence[str] = ()) -> str:
     """Hash of all that the codes and phones of an utterance depend on, beside the configuration."""
-    return _hash([utterance.id, *content_key(digest, utterance.audio), utterance.text, utterance.language, *filter(None, beside)])
+    return _hash([utterance.id, *content_key(digest, utterance.audio), utterance.text, utterance.language, *beside])
 
 
-def _listing_rejection(path: str, reason: ReasonCode, message: str) -> Rejection:
-    return Rejection(None, path, "list", reason, printable(message), _hash([path, str(reason)]))
-
-
-def _judge(utterance: Utterance, source: Source, mark: str, catalog: Catalog, options: PlanOptions) -> Iterator[PlannedUtterance | Rejection]:
+def _judge(candidate: Candidate, catalog: Catalog, options: PlanOptions) -> Iterator[PlannedUtterance | Rejection]:
     """Plan an utterance and remember its sound, or refuse it. What is refused for its text owns no sound, so that a good copy of it is kept."""
-    path = utterance.audio.path
+    utterance, source, mark = candidate.utterance, candidate.source, candidate.mark
     try:
         info = check_usable(utterance, source, options)
+        cut = _cut_before(candidate, catalog)
     except InputError as error:
-        yield Rejection(utterance.id, path, "plan", error.reason, printable(str(error.args[0])), mark)
+        yield Rejection(utterance.id, utterance.audio.path, "plan", error.reason, printable(str(error.args[0])), mark)
         return
-    sound = sound_key(source.digest, utterance.audio)
-    owner = owner_name(utterance.audio)
-    if options.duplicate_audio == "quarantine" and (first := catalog.first_with(sound, owner)) != owner:
+    if cut is None and options.duplicate_audio == "quarantine" and (other := catalog.other_with(sound_key(source.digest, utterance.audio), utterance)):
         if not catalog.was_refused(mark, as_duplicate=True):
-            message = f"{printable(owner)!r} is the same recording as {printable(first)!r}. Remove one, or set `duplicate_audio: keep`."
-            yield Rejection(utterance.id, path, "plan", ReasonCode.DUPLICATE_AUDIO, message, mark)
+            names = f"{printable(owner_name(utterance.audio))!r} is the same recording as {printable(other.path)!r}"
+            message = f"{names}, which is utterance {other.id!r}. Remove one, or set `duplicate_audio: keep`."
+            yield Rejection(utterance.id, utterance.audio.path, "plan", ReasonCode.DUPLICATE_AUDIO, message, mark)
         return
     planned = PlannedUtterance(utterance, source.digest, info.sample_rate_hz, _duration_s(utterance.audio, info), mark)
     # A text without timestamps can only be laid along the whole recording.
-    is_cuttable = options.cuts and (not utterance.text.strip() or any(digest(utterance) for digest in options.digests_beside))
-    yield from _pieces(planned, options.part_duration_s) if is_cuttable and planned.duration_s > options.part_duration_s else (planned,)
+    is_cuttable = options.cuts and (not utterance.text.strip() or bool(candidate.beside))
+    if cut is None and not (is_cuttable and planned.duration_s > options.part_duration_s):
+        yield planned
+        return
+    count = math.ceil(planned.duration_s / options.part_duration_s) if cut is None else round(planned.duration_s / cut.length_s)
+    for piece in _pieces(planned, count, candidate.beside):
+        if not catalog.knows_piece(utterance.id, piece.utterance.id) and not catalog.was_refused(piece.fingerprint, as_duplicate=False):
+            yield piece
+
+
+def _cut_before(candidate: Candidate, catalog: Catalog) -> Cut | None:
+    """How a recording was cut of which a part is prepared. Raises InputError `source_changed` where it is another one now."""
+    cut = catalog.cut(candidate.utterance.id)
+    if cut is not None and cut.digest != candidate.source.digest:
+        message = (
+            f"{printable(owner_name(candidate.utterance.audio))!r} changed when a part of it was prepared, and the rest would not fit. "
+            "Put it back as it was, or prepare into a new folder."
+        )
+        raise InputError(ReasonCode.SOURCE_CHANGED, message)
+    return cut
 
 
 def check_usable(utterance: Utterance, source: Source, options: PlanOptions) -> AudioInfo:
@@ -160,9 +202,8 @@ def _duration_s(audio: AudioRef, info: AudioInfo) -> float:
     return max(info.duration_s - audio.start_s, 0.0) if audio.duration_s is None else audio.duration_s
 
 
-def _pieces(planned: PlannedUtterance, part_duration_s: float) -> Iterator[PlannedUtterance]:
-    """A recording longer than a part as equal pieces, none longer than a part, that overlap by margins."""
-    count = math.ceil(planned.duration_s / part_duration_s)
+def _pieces(planned: PlannedUtterance, count: int, beside: Sequence[str]) -> Iterator[PlannedUtterance]:
+    """A recording as `count` equal pieces that overlap by margins."""
     length_s = planned.duration_s / count
     margin_s = min(MARGIN_S, length_s / 4)
     audio = planned.utterance.audio
@@ -176,6 +217,7 @@ def _pieces(planned: PlannedUtterance, part_duration_s: float) -> Iterator[Plann
             planned,
             utterance=utterance,
             duration_s=length_s,
+            fingerprint=fingerprint(utterance, planned.source_digest, beside),
             begin_margin_s=begin_margin_s,
             end_margin_s=end_margin_s,
             listed_id=planned.utterance.id,
