@@ -260,6 +260,15 @@ def test_without_timestamps_another_method_or_none(recording: LongRecording) -> 
 # By a given text, laid along what pocketsphinx hears.
 
 
+def test_a_given_stretch_without_a_sample_is_no_segment() -> None:
+    rows = [{"start": 1.0, "end": 1.00001, "text": "nothing"}, {"start": 2.0, "end": 2.005, "text": "next to nothing"}]
+    made = work(np.full(3 * RATE, 0.1, np.float32), extra={"segments": json.dumps(rows)})
+    method = {"name": "given", "min_duration_s": 0}
+    assert [(one.utterance.text, one.duration_s) for one in segments(stage(method).process([made])[0])] == [("next to nothing", 0.005)]
+    made = work(np.full(3 * RATE, 0.1, np.float32), extra={"segments": json.dumps(rows[:1])})
+    refused(stage(method).process([made])[0], ReasonCode.NO_SPEECH)
+
+
 def test_a_book_is_laid_along_its_recording(recording: LongRecording) -> None:
     found = segments(stage(ALIGNED).process([work(recording.samples, text=recording.text)])[0])
     assert " ".join(one.utterance.text for one in found) == recording.text, "all of it, capitals and stops kept"

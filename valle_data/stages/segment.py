@@ -83,7 +83,9 @@ class SegmentStage(Stage):
             return _no_speech(work)
         if work.utterance.text and not segmenter.gives_text:
             return self._trimmed(work, pieces)
-        segments = [_child(work, piece) for piece in pieces]
+        segments = [segment for segment in (_child(work, piece) for piece in pieces) if segment.duration_s]
+        if not segments:
+            return _no_speech(work)
         own_s = recording.own.duration_s
         share = min(1.0, sum(segment.duration_s for segment in segments) / own_s) if own_s else None
         return [segment.scored(segmented_share=share) for segment in segments]
