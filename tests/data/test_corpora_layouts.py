@@ -400,6 +400,13 @@ def test_sounds_in_arrow_lie_where_datasets_reads_them(tmp_path: Path) -> None:
             assert file.read(utterance.audio.nbytes) == content
 
 
+def test_the_split_of_parquet_that_the_hub_has_converted_is_its_folder(tmp_path: Path) -> None:
+    for number, split in enumerate(("train", "test")):
+        parquet(tmp_path / "hf", range(number, number + 1), f"default/{split}/0000.parquet")
+    (only,), _ = entries("huggingface", tmp_path / "hf", spool=tmp_path / "spool", splits=["test"])
+    assert (only.text, only.extra["split"]) == ("row 1", "test")
+
+
 def test_sounds_in_parquet_are_copied_once(tmp_path: Path) -> None:
     parquet(tmp_path / "hf", range(5))
     parquet(tmp_path / "hf", range(5, 6), "data/test-00000-of-00001.parquet")

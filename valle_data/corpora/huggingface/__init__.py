@@ -4,6 +4,7 @@ From https://huggingface.co/datasets; the licence is that of the data set. Layou
 
     dataset_info.json  state.json  data-00000-of-00004.arrow           a data set; or one in each folder of a DatasetDict
     data/train-00000-of-00064.parquet                                  as downloaded; the beginning of the name is the split
+    default/train/0000.parquet                                         as the hub converts them; the folder is the split
 
 The column of sounds is {bytes, path}. Sounds in Arrow files are read where they lie. Those in Parquet lie in packed pages: they are copied once into
 `spool`. Nothing is decoded, and no program that comes with a data set is run.
@@ -70,8 +71,8 @@ class HuggingFaceCorpus(Corpus):
         folder, name = os.path.split(path)
         if os.path.isfile(self.place(os.path.join(folder, "state.json"))):
             return os.path.basename(folder) or "all"
-        match = SPLIT.fullmatch(name)
-        return match[1] if match else os.path.splitext(name)[0]
+        match, stem = SPLIT.fullmatch(name), os.path.splitext(name)[0]
+        return match[1] if match else os.path.basename(folder) if stem.isdigit() and folder else stem
 
     def _is_data(self, path: str) -> bool:
         """Whether a file belongs to the data set of its folder, and is no cache of a transformation. Raises UsageError for rows that lie elsewhere."""
