@@ -1,6 +1,5 @@
 """The one wrapper around every command: errors become a sentence and an exit code, tracebacks go to a file."""
 
-import errno
 import os
 import sys
 import traceback
@@ -9,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.console import Console
-from pipelines.run_log import RunLog
+from pipelines.run_log import STORAGE_ERRORS, RunLog
 from valle_data.errors import EXPLANATIONS, ExitCode, ReasonCode, ValleError
-
-STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @dataclass(frozen=True)

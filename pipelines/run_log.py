@@ -1,5 +1,6 @@
 """The log file of a command: what the terminal showed, with times, and the traceback of whatever went wrong."""
 
+import errno
 import os
 import tempfile
 import traceback
@@ -8,7 +9,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from valle_data.errors import UsageError
+from valle_data.errors import InputError, ReasonCode, UsageError
+
+STORAGE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""What a disk says that fails, and not whoever named the path."""
 
 
 class RunLog:
@@ -22,6 +26,9 @@ class RunLog:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._file = path.open("a", encoding="utf-8", errors="backslashreplace", buffering=1)
             except OSError as error:
+                if error.errno in STORAGE_ERRORS:
+                    message = f"Could not write {path}: {error.strerror}. Free space or repair the disk and run the same command again: it resumes."
+                    raise InputError(ReasonCode.STORAGE_FAILED, message) from error
                 raise UsageError(f"The log file {path} cannot be written: {error.strerror}. Name another one with --log-file.") from error
 
     def __enter__(self) -> Self:

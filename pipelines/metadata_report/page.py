@@ -12,7 +12,7 @@ from pipelines.metadata_report import extremes, speakers
 from pipelines.metadata_report.charts import histogram_figure
 from pipelines.metadata_report.choose import choose_extremes, choose_rows
 from pipelines.metadata_report.html import Markup, amount_of_time, number, table, tag, text
-from pipelines.metadata_report.samples import RECORDING, ROUND_TRIP, Sample, Sounds, fetch, load_codec
+from pipelines.metadata_report.samples import AUDIO, RECORDING, ROUND_TRIP, Sample, Sounds, fetch, load_codec
 from pipelines.metadata_report.shell import INDEX, document
 from pipelines.metadata_report.utterances import card
 from pipelines.metadata_tables.statistics import Statistics, scores
@@ -37,6 +37,8 @@ def write_report(dataset: Path, records: Sequence[CommitRecord], statistics: Sta
     """Write `metadata/report/`. The index is replaced after all that it links, so an old one stays whole until then."""
     report, rows = dataset / "metadata" / "report", statistics.rows
     files.make_folder(report)
+    for folder in (report, report / AUDIO):
+        files.sweep(folder)  # what a killed run left
     chosen = choose_rows(rows, statistics.rule.seed)
     ends = choose_extremes(scores(rows, statistics.manifest))
     listing = speakers.plan(statistics)

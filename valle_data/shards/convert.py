@@ -46,6 +46,8 @@ def _claim(dataset: Path, output: Path) -> None:
     wanted = files.read(dataset / NAME)
     for folder in FOLDERS:
         files.make_folder(output / folder)
+    for folder in (output, *(output / name for name in FOLDERS)):
+        files.sweep(folder)  # what a killed conversion left
     if (output / NAME).is_file():
         if files.read(output / NAME) != wanted:
             raise InputError(ReasonCode.DATASET_MISMATCH, f"{output} holds another data set than {dataset}: their {NAME} differ. Choose another folder.")
