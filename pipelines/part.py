@@ -182,7 +182,7 @@ def commit(job: PartJob, state: PartState) -> CommitRecord:
         columns=job.config.columns(),
     )
     rejections = sorted(state.rejections, key=lambda rejected: (rejected.utterance or "", rejected.path, rejected.stage, rejected.reason))
-    return commit_part(job.dataset, identity, [work.coded() for work in state.works], rejections, SHARDS["tar"]())
+    return commit_part(job.dataset, identity, [work.coded() for work in state.works], rejections, SHARDS[job.config.shards]())
 
 
 @dataclass(frozen=True)

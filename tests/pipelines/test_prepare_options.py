@@ -5,6 +5,7 @@ import itertools
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pipelines import prepare_intake
@@ -15,6 +16,7 @@ from pipelines.prepare_status import status
 from tests.pipelines.test_prepare import quarantined, rows
 from tests.prepare_dummies import config, corpus, recording, result, run
 from valle_data.corpora import CORPORA
+from valle_data.dataset import Dataset
 from valle_data.errors import ExitCode
 from valle_data.shards import lock
 from valle_data.shards.base import record_path
@@ -154,3 +156,12 @@ def test_only_plan_files_with_unfinished_parts_are_read(folder: Path, tmp_path: 
     assert list(unfinished_parts(output, committed_numbers(output))) == []
     (output / "shards" / "part-000002.json").unlink()
     assert [part.part for part in unfinished_parts(output, committed_numbers(output))] == [2]
+
+
+def test_shards_have_the_format_that_was_asked_for(tmp_path: Path) -> None:
+    folder = corpus(tmp_path / "corpus", speakers=1, each=3)
+    for name in ("tar", "hdf5"):
+        assert run(config(folder, shards=name), tmp_path / name)[0] is ExitCode.DONE
+    tar, hdf5 = Dataset.open(tmp_path / "tar"), Dataset.open(tmp_path / "hdf5")
+    assert {record.shard.rpartition(".")[2] for record in committed_parts(tmp_path / "hdf5")} == {"h5"} and check_dataset(tmp_path / "hdf5") == []
+    assert len(tar) == len(hdf5) == 3 and all(np.array_equal(tar.codes(row), hdf5.codes(row)) for row in range(3))
