@@ -25,12 +25,15 @@ from valle_data.errors import ExitCode, InputError, ReasonCode, ValleError
 from valle_data.shards import lock
 from valle_data.shards.commit import CommitRecord, read_quarantine
 from valle_data.shards.plan import FOLDER, PlannedPart, committed_numbers, unfinished_parts, withdraw
+from valle_data.stages import STAGES
 from valle_data.stores.remote_path import RemotePath
 from valle_data.yaml_config import dump_config
 
 LOG_NAME = "prepare.log"
 FOLDERS = ("shards", "quarantine", "vectors", FOLDER)
 MOST_REASONS_SHOWN = 4
+FEW_UTTERANCES = 1000
+"""In a corpus of fewer nothing is stopped early: a handful of bad ones would do it."""
 
 
 @dataclass(frozen=True)
@@ -54,22 +57,31 @@ def run(config: PrepareConfig, output: Path, *, executor: EntryConfig, console: 
             files.make_folder(output / name)
         with lock.hold(output, take_over=options.take_over, note=console.warning), _logged(output / LOG_NAME, console):
             try:
-                summary = _prepare(config, output, EXECUTORS.build(executor), console, options)
+                prepared = _prepare(config, output, EXECUTORS.build(executor), console, options)
             except (KeyboardInterrupt, _Terminated) as stop:
                 is_terminated = isinstance(stop, _Terminated)
                 console.warning(f"{'Terminated' if is_terminated else 'Interrupted'}. What is committed in {output} stays; the same command resumes.")
                 return ExitCode.PREEMPTED if is_terminated else ExitCode.INTERRUPTED
+    summary = prepared.summary
     show_summary(summary, output, console)
-    if summary.quarantined_fraction <= config.max_quarantine_fraction:
-        return ExitCode.DONE
-    console.warning(
-        f"{summary.quarantined_fraction:.1%} of the utterances are in quarantine, `max_quarantine_fraction` allows {config.max_quarantine_fraction:.1%}. "
-        f"See {output / 'quarantine'} and `valle explain CODE`."
-    )
-    return ExitCode.TOO_MANY_QUARANTINED
+    if summary.quarantined_fraction > config.max_quarantine_fraction:
+        console.warning(
+            f"{summary.quarantined_fraction:.1%} of the utterances are in quarantine, `max_quarantine_fraction` allows {config.max_quarantine_fraction:.1%}. "
+            f"See {output / 'quarantine'} and `valle explain CODE`."
+        )
+        return ExitCode.TOO_MANY_QUARANTINED
+    return ExitCode.DONE if prepared.is_complete else ExitCode.TOO_MANY_QUARANTINED
 
 
-def _prepare(config: PrepareConfig, output: Path, executor: Executor[PlannedPart, CommitRecord], console: Console, options: PrepareOptions) -> Summary:
+@dataclass(frozen=True)
+class _Prepared:
+    """What there is after a run, and whether it was made to its end."""
+
+    summary: Summary
+    is_complete: bool
+
+
+def _prepare(config: PrepareConfig, output: Path, executor: Executor[PlannedPart, CommitRecord], console: Console, options: PrepareOptions) -> _Prepared:
     tools = make_tools(config)
     manifest = manifest_for(config, tools)
     claim(output, manifest)
@@ -81,13 +93,13 @@ def _prepare(config: PrepareConfig, output: Path, executor: Executor[PlannedPart
     job = PartJob(output, config, manifest.codec, manifest.config_hash, options.reuse)
     intake = Intake(config, output, tools.phonemizer, console, IntakeOptions(options.limit, options.retried))
     try:
-        _work(job, intake, executor, console)
+        is_complete = _work(job, intake, executor, console)
     except InputError as error:
         if error.reason is ReasonCode.SOURCE_CHANGED:
             withdraw(output, {part.part for part in unfinished_parts(output, committed_numbers(output))})
         raise
     sweep(output)  # what killed workers left
-    return summarize(output)
+    return _Prepared(summarize(output), is_complete)
 
 
 def sweep(output: Path) -> None:
@@ -96,24 +108,26 @@ def sweep(output: Path) -> None:
         files.sweep(output / folder)
 
 
-def _work(job: PartJob, intake: Intake, executor: Executor[PlannedPart, CommitRecord], console: Console) -> None:
-    """Have every part made. Stops early when so much is in quarantine that the run cannot end well."""
+def _work(job: PartJob, intake: Intake, executor: Executor[PlannedPart, CommitRecord], console: Console) -> bool:
+    """Have every part made. False where it stopped early because so much is in quarantine that the run cannot end well."""
     with console.progress(None, "Preparing", "s of audio") as progress, closing(intake.parts()) as parts:
-        watch = _Watch(job.dataset, intake, progress)
+        watch = _Watch(job, intake, progress)
         for record in executor.run(job, parts, console.warning):
             watch.see(record)
             if watch.quarantined_fraction_of_all > job.config.max_quarantine_fraction:
                 console.warning("More is in quarantine than `max_quarantine_fraction` allows for the whole corpus: stopping here. The same command goes on.")
-                return
+                return False
+    return True
 
 
 class _Watch:
     """What the progress shows: parts, hours, hours an hour, and the quarantine by reason."""
 
-    def __init__(self, dataset: Path, intake: Intake, progress: Progress) -> None:
-        self._dataset, self._intake, self._progress = dataset, intake, progress
+    def __init__(self, job: PartJob, intake: Intake, progress: Progress) -> None:
+        self._dataset, self._intake, self._progress = job.dataset, intake, progress
+        self._cuts = any(STAGES[name].cuts for name in job.config.stages())
         self._reasons = Counter[str]()
-        self._num_parts, self._done_s, self._kept_s = 0, 0.0, 0.0
+        self._num_parts, self._num_kept, self._done_s, self._kept_s = 0, 0, 0.0, 0.0
         self._started = time.monotonic()
 
     def see(self, record: CommitRecord) -> None:
@@ -121,6 +135,7 @@ class _Watch:
         planned_s = self._intake.tally.in_hand.pop(record.part, record.duration_s)
         self._done_s += planned_s
         self._kept_s += record.duration_s
+        self._num_kept += record.num_utterances
         if record.num_quarantined:
             self._reasons.update(read_quarantine(self._dataset, record)["reason"].to_pylist())
         rate = self._done_s / max(time.monotonic() - self._started, 1e-9)
@@ -131,9 +146,14 @@ class _Watch:
 
     @property
     def quarantined_fraction_of_all(self) -> float:
-        """Of all that is listed; a lower bound for what it will be in the end. 0 while nothing is known, and for corpora of a few utterances."""
-        num_listed = self._intake.tally.num_listed or 0
-        return self._reasons.total() / num_listed if num_listed >= 1000 else 0.0
+        """Of all utterances, if none of those to come is refused; 0 while nothing is known, and for corpora of a few utterances.
+
+        Where recordings are cut there are more than are listed: as many for the audio that is left as there were for what is done.
+        """
+        tally, num_refused = self._intake.tally, self._reasons.total()
+        num_expected = (self._num_kept + num_refused) * tally.expected_s / self._done_s if self._done_s else 0.0
+        num_all = max(tally.num_listed or 0, num_expected if self._cuts else 0)
+        return num_refused / num_all if tally.num_listed and num_all >= FEW_UTTERANCES else 0.0
 
 
 def show_summary(summary: Summary, output: Path, console: Console) -> None:

@@ -11,7 +11,7 @@ from pipelines.catalog import Catalog, opened
 from pipelines.console import Console
 from pipelines.planner import PlanOptions, plan_parts
 from pipelines.prepare_config import PrepareConfig
-from pipelines.prepare_state import changes, is_stale, planned_ns, records_of
+from pipelines.prepare_state import changes, committed_ns, is_stale, planned_ns, records_of
 from valle_data.corpora import CORPORA
 from valle_data.corpora.base import ListingProblem
 from valle_data.errors import InputError, UsageError
@@ -102,8 +102,7 @@ class Intake:
             catalog = stack.enter_context(opened(folder / CATALOG_NAME))
             catalog.load(self._output, records_of(self._output), self._options.retried)
             self._list(catalog)
-            committed_ns = {number: record_path(self._output, number).stat().st_mtime_ns for number in finished}
-            self._warn_of_changes(catalog, committed_ns)
+            self._warn_of_changes(catalog, committed_ns(self._output, finished))
             yield catalog
 
     def _list(self, catalog: Catalog) -> None:
@@ -147,9 +146,9 @@ class Intake:
             self._console.info(f"The corpus has changed since {len(stale):,} parts were planned; they are planned anew.")
             withdraw(self._output, stale)
 
-    def _warn_of_changes(self, catalog: Catalog, committed_ns: dict[int, int]) -> None:
+    def _warn_of_changes(self, catalog: Catalog, since_ns: dict[int, int]) -> None:
         found, first = 0, None
-        for stretch in changes(catalog, committed_ns):
+        for stretch in changes(catalog, since_ns):
             found, first = found + 1, first or stretch
         if first:
             self._console.warning(

@@ -14,7 +14,7 @@ from pipelines.scratch import scratch_database
 from valle_data import files
 from valle_data.errors import InputError
 from valle_data.records import AudioRef, PlannedUtterance
-from valle_data.shards.base import SHARD_NAME
+from valle_data.shards.base import SHARD_NAME, record_path
 from valle_data.shards.commit import CommitRecord, load_record, read_quarantine
 from valle_data.shards.index import printable
 from valle_data.shards.plan import PlannedPart, plan_files
@@ -73,6 +73,12 @@ def _is_gone_or_other(planned: PlannedUtterance, planned_ns: int, digest: Callab
 def planned_ns(dataset: Path) -> int:
     """When the oldest plan was written; recordings younger than it may have changed since."""
     return min((file.path.stat().st_mtime_ns for file in plan_files(dataset)), default=0)
+
+
+def committed_ns(dataset: Path, parts: Collection[int]) -> dict[int, int]:
+    """When these parts were committed, from one listing of the folder."""
+    numbers = {record_path(dataset, part).name: part for part in parts}
+    return {numbers[entry.name]: entry.mtime_ns for entry in files.entries(dataset / "shards", ".json") if entry.name in numbers}
 
 
 def changes(catalog: Catalog, committed_ns: dict[int, int]) -> Iterator[Stretch]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines import planner
+from pipelines import planner, prepare
 from pipelines.prepare import PrepareOptions
 from tests.pipelines.test_prepare import quarantined, rows
 from tests.prepare_dummies import config, corpus, recording, run
@@ -120,3 +120,30 @@ def test_a_language_out_of_a_path_may_be_no_text(tmp_path: Path) -> None:
     corpus_of = {"name": "folder", "root": tmp_path / "corpus", "pattern": "{language}/{speaker}/*"}
     run(config(tmp_path, corpus=corpus_of), tmp_path / "set")
     assert [row["language"] for row in rows(tmp_path / "set")] == ["e\\xff"]
+
+
+def test_segments_that_are_refused_are_held_against_all_segments(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "FEW_UTTERANCES", 1)
+    folder = tmp_path / "corpus"
+    for index in range(4):
+        cues = long_recording(folder, f"r{index}", count=4, seed=index).with_suffix(".json")
+        if index == 0:
+            cues.write_text(cues.read_text().replace("burst 1", "<b>burst</b>").replace("burst 2", "<b>burst</b>"))
+    settings = config(folder, **{**GIVEN, "max_quarantine_fraction": 0.3, "part_duration_s": 10.0})
+    code, said = run(settings, tmp_path / "set")
+    assert code is ExitCode.DONE and "stopping here" not in said
+    assert (len(rows(tmp_path / "set")), len(quarantined(tmp_path / "set"))) == (14, 2)
+
+
+def test_a_run_that_stopped_early_does_not_end_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "FEW_UTTERANCES", 1)
+    folder, output = corpus(tmp_path / "corpus"), tmp_path / "set"
+    assert run(config(folder), output)[0] is ExitCode.DONE
+    for index in range(3):
+        recording(folder, "s3", f"u{index}", seed=50 + index, text="<b>markup</b>")
+    recording(folder, "s4", "u0", seed=60, duration_s=1.0)
+    for path in [*folder.glob("train/s0/*"), *folder.glob("train/s1/*")]:  # their utterances are prepared, and no longer listed
+        path.unlink()
+    stopped, done = run(config(folder, max_quarantine_fraction=0.2), output), run(config(folder, max_quarantine_fraction=0.2), output)
+    assert stopped[0] is ExitCode.TOO_MANY_QUARANTINED and "stopping here" in stopped[1]
+    assert done[0] is ExitCode.DONE and len(rows(output)) == 13
