@@ -233,6 +233,18 @@ def test_texts_are_compared_as_they_sound() -> None:
     assert for_scoring("", "en") == for_scoring("?!", "xx") == ""
 
 
+@pytest.mark.parametrize(
+    ("written", "spoken", "language"),
+    [
+        ("Dr. Smith paid $5 on the 1st of May.", "doctor smith paid five dollars on the first of may", "en-us"),
+        ("5 € am 3.5.2024", "fünf euro am dritten mai zweitausendvierundzwanzig", "de"),
+        ("2024年", "二零二四年", "zh"),
+    ],
+)
+def test_what_a_recogniser_writes_in_figures_is_no_error(written: str, spoken: str, language: str) -> None:
+    assert character_error_rate(spoken, written, language) == character_error_rate(written, spoken, language) == 0
+
+
 RATES = [("one two", "one two", 0), ("abcd", "abxd", 0.25), ("abcd", "", 1), ("ab", "abcdef", 2), ("?", "one", None), ("3", "three", 0)]
 
 

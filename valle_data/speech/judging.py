@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from rapidfuzz.distance import Levenshtein
 
-from valle_data.text.numbers import speak_numbers
+from valle_data.text.normalize import speak_written
 
 BRACKETED = re.compile(r"[<\[][^>\]]*[>\]]|\([^)]*\)")
 WITHOUT_SPACES = frozenset("ja zh cmn yue wuu th lo my km".split())
@@ -16,11 +16,11 @@ MAX_PHRASE = 12
 
 
 def for_scoring(text: str, language: str) -> str:
-    """Text as error rates see it: numbers in words, what stands in brackets left out, lower case, letters and digits only, single spaces.
+    """Text as error rates see it: numbers, money, dates and abbreviations in words, brackets left out, lower case, letters and digits only, single spaces.
 
-    The steps are those of Whisper's basic normaliser (Radford et al., 2022, appendix C) after the numbers.
+    The steps are those of Whisper's basic normaliser (Radford et al., 2022, appendix C) after the words.
     """
-    text = unicodedata.normalize("NFKC", speak_numbers(BRACKETED.sub(" ", text), language)).casefold()
+    text = unicodedata.normalize("NFKC", speak_written(BRACKETED.sub(" ", text), language)).casefold()
     plain = "".join(letter if unicodedata.category(letter)[0] in "LNM" else "" if letter in "'’" else " " for letter in text)
     return ("" if spaceless(language) else " ").join(plain.split())
 

@@ -30,6 +30,7 @@ class SegmentStage(Stage):
     """
 
     name = "segment"
+    version = "2"
     reasons = frozenset({ReasonCode.NO_SPEECH, ReasonCode.TOO_LONG, ReasonCode.BAD_TIMESTAMPS, ReasonCode.TEXT_NOT_ALIGNED, ReasonCode.UNKNOWN_LANGUAGE})
     columns = {"vad_speech_ratio": "float", "aligned_share": "float", "segmented_share": "float"}
     cuts = True

@@ -35,6 +35,7 @@ class TranscribeStage(Stage):
     """
 
     name = "transcribe"
+    version = "2"
     reasons = frozenset({ReasonCode.NO_SPEECH, ReasonCode.ASR_SUSPECT, ReasonCode.UNKNOWN_LANGUAGE, ReasonCode.MISSING_TEXT})
     columns = {
         "asr_text": "text",

@@ -40,7 +40,7 @@ def normalize(text: str, language: str, max_characters: int) -> str:
     _refuse_markup(text)
     text = "".join(" " if letter in UNSPOKEN else letter for letter in text)
     text = unicodedata.normalize("NFC", text)
-    text = _speak(text, language)
+    text = speak_written(text, language)
     text = "".join(" " if letter in DEGREES else letter for letter in text)
     text = " ".join(unicodedata.normalize("NFC", text).split())
     _check_length(text, max_characters)
@@ -51,7 +51,7 @@ def normalize(text: str, language: str, max_characters: int) -> str:
     return text
 
 
-def _speak(text: str, language: str) -> str:
+def speak_written(text: str, language: str) -> str:
     """Written forms in words. What follows a number may only then stand alone (`0St.`), so this goes on until nothing changes."""
     reading = _reading(language.lower().replace("_", "-"))
     for _ in range(MAX_PASSES):
