@@ -8,6 +8,7 @@ A list of utterances comes before filters, filters before drawing; whatever clai
 """
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -69,6 +70,12 @@ class SplitRule:
     def draw(self, key: str) -> float:
         """A number in 0..1 that depends on the seed and the key and on nothing else."""
         return xxhash.xxh3_64_intdigest(f"{self.seed}\0{key}".encode()) / 2**64
+
+    def drawn(self, draw: float) -> str:
+        """The split that a draw belongs to."""
+        if draw < self.validation_fraction:
+            return VALIDATION
+        return TEST if draw < self.validation_fraction + self.test_fraction else TRAIN
 
     @property
     def bounds(self) -> dict[str, tuple[float, float]]:
@@ -151,7 +158,7 @@ def make_splits(rows: pa.Table, rule: SplitRule, earlier: pa.Table, listed: Mapp
     utterances = rows["utt_id"].to_pylist()
     claimed = _claims(rows, rule, utterances, keys, listed or {})
     known = dict(claimed)
-    if set(earlier["rule"].to_pylist()) == {str(rule)}:
+    if earlier["rule"].unique().to_pylist() == [str(rule)]:
         for utterance, key in zip(utterances, keys, strict=True):
             if utterance in before and key not in claimed and known.get(key, TRAIN) == TRAIN:
                 known[key] = before[utterance]
@@ -192,12 +199,12 @@ def _choose(keys: list[str], rule: SplitRule, known: Mapping[str, str], claimed:
     """The split of each key; none that is drawn for is left empty while another has two keys of which one is not `claimed`."""
     bounds = rule.bounds
     draws = {key: rule.draw(key) for key in keys}
-    chosen = {key: known.get(key) or next((name for name, (low, high) in bounds.items() if low <= draws[key] < high), TRAIN) for key in keys}
+    chosen = {key: known.get(key) or rule.drawn(draws[key]) for key in keys}
     if len(keys) < 2:
         return {key: known.get(key, TRAIN) for key in keys}
     for split in (VALIDATION, TRAIN, TEST):
         low, high = bounds[split]
-        members = {name: sum(found == name for found in chosen.values()) for name in NAMES} if low < high else {}
+        members = Counter(chosen.values()) if low < high else Counter[str]()
         if low < high and not members[split]:
             spare = [key for key in keys if key not in claimed and (members[chosen[key]] > 1 or (split == TRAIN and len(keys) < len(NAMES)))]
             free = [key for key in spare if key not in known] or spare
