@@ -18,10 +18,10 @@ from valle_data.errors import UsageError
 from valle_data.records import CodedUtterance, PlannedUtterance
 from valle_data.shards.base import record_path
 from valle_data.shards.commit import read_quarantine, read_vectors
-from valle_data.shards.record import load_record, shard_format
 from valle_data.shards.describe import restore
 from valle_data.shards.manifest import DatasetManifest
 from valle_data.shards.plan import committed_numbers, plan_files, planned_utterance
+from valle_data.shards.record import load_record, shard_format
 from valle_data.stages.reuse import Donation, Recipe, offered, recipes
 from valle_data.stores.remote_path import RemotePath
 
@@ -45,7 +45,7 @@ def write_index(path: Path, datasets: Sequence[Path]) -> int:
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         for pragma in ("journal_mode = OFF", "synchronous = OFF"):
             db.execute(f"PRAGMA {pragma}")
-        db.execute("CREATE TABLE has (id TEXT PRIMARY KEY, fingerprint TEXT, sound TEXT, dataset INT, part INT) WITHOUT ROWID")
+        db.execute("CREATE TABLE has (id TEXT PRIMARY KEY, fingerprint TEXT, sound TEXT, speaker TEXT, dataset INT, part INT) WITHOUT ROWID")
         db.execute("BEGIN")
         for number, dataset in enumerate(datasets):
             DatasetManifest.load(dataset)
@@ -53,8 +53,10 @@ def write_index(path: Path, datasets: Sequence[Path]) -> int:
             for file in plan_files(dataset):
                 rows = [row for row in file.rows().to_pylist() if row["reason"] is None and row["part"] in finished]
                 sounds = [sound_key(row["source_digest"], planned_utterance(row).audio) for row in rows]
-                values = [(row["utt_id"], row["fingerprint"], sound, number, row["part"]) for row, sound in zip(rows, sounds, strict=True)]
-                db.executemany("INSERT OR IGNORE INTO has VALUES (?, ?, ?, ?, ?)", values)
+                values = [(row["utt_id"], row["fingerprint"], sound, row["speaker"], number, row["part"]) for row, sound in zip(rows, sounds, strict=True)]
+                # Of one data set the last part counts: what was refused in another and tried again.
+                query = "INSERT INTO has VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET part = excluded.part, fingerprint = excluded.fingerprint"
+                db.executemany(f"{query}, sound = excluded.sound, speaker = excluded.speaker WHERE dataset = excluded.dataset", values)
         db.execute("COMMIT")
         return db.execute("SELECT count(*) FROM has").fetchone()[0]
 
@@ -73,23 +75,23 @@ class Donors:
     def donations(self, utterances: Collection[PlannedUtterance]) -> dict[str, Donation]:
         """By the id of the planned utterance; those that nobody has are left out."""
         found: dict[str, Donation] = {}
-        with closing(sqlite3.connect(f"file:{self._index}?mode=ro&immutable=1", uri=True)) as db:
+        with closing(sqlite3.connect(f"{self._index.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
             for planned in utterances:
-                row = db.execute("SELECT fingerprint, sound, dataset, part FROM has WHERE id = ?", (planned.utterance.id,)).fetchone()
+                row = db.execute("SELECT fingerprint, sound, speaker, dataset, part FROM has WHERE id = ?", (planned.utterance.id,)).fetchone()
                 if row is not None and row[1] == sound_key(planned.source_digest, planned.utterance.audio):
-                    donation = self._donation(planned, same_text=row[0] == planned.fingerprint, dataset=row[2], part=row[3])
+                    donation = self._donation(planned, same_text=row[0] == planned.fingerprint, speaker=row[2], dataset=row[3], part=row[4])
                     if donation is not None:
                         found[planned.utterance.id] = donation
         return found
 
-    def _donation(self, planned: PlannedUtterance, *, same_text: bool, dataset: int, part: int) -> Donation | None:
+    def _donation(self, planned: PlannedUtterance, *, same_text: bool, speaker: str, dataset: int, part: int) -> Donation | None:
         held = self._part(dataset, part)
         made = held.made.get(planned.utterance.id)
         if not made:
             return None
         is_complete = planned.fingerprint not in held.refused
         stages = offered(self._order, self._ours, self._theirs[dataset], same_text=same_text, is_complete=is_complete)
-        return Donation(made, stages) if stages else None
+        return Donation(made, stages, speaker) if stages else None
 
     def _read_part(self, number: int, part: int) -> DonorPart:
         dataset = self._datasets[number]

@@ -9,6 +9,7 @@ import soundfile
 
 from pipelines.prepare import PrepareOptions
 from tests.pipelines.test_prepare import rows
+from tests.pipelines.test_prepare_changes import long_recording
 from tests.prepare_dummies import config, corpus, recording, result, run
 from tests.toy_codec import ToyCodec
 from valle_data.errors import ExitCode
@@ -120,3 +121,41 @@ def test_segments_are_taken_over_unless_one_of_them_was_refused(tmp_path: Path, 
     assert (asked["decode"], asked["segment"], asked["quantize"]) == (1, 1, 0)
     run(espeak, tmp_path / "plain")
     assert shards(tmp_path / "new") == shards(tmp_path / "plain")
+
+
+def test_segments_have_the_speaker_that_the_corpus_names_now(tmp_path: Path, asked: dict[str, int]) -> None:
+    folder, given = tmp_path / "long", {"segment": {"method": "given"}, "part_duration_s": 60.0}
+    cues = long_recording(folder, "r0", count=3).with_suffix(".json")
+    cues.write_text(cues.read_text().replace('"burst 1"', '"burst 1", "speaker": "guest"'))
+    run(config(folder, **given), tmp_path / "old")
+    renamed = config(folder, **given, corpus={"name": "folder", "root": folder, "language": "en-us", "pattern": "{speaker}/{group}/*"})
+    asked.update(dict.fromkeys(asked, 0))
+    take(renamed, tmp_path / "new", tmp_path / "old")
+    assert (asked["decode"], asked["segment"]) == (0, 0) and [row["speaker"] for row in rows(tmp_path / "new")] == ["g", "guest", "g"]
+    run(renamed, tmp_path / "plain")
+    assert shards(tmp_path / "new") == shards(tmp_path / "plain")
+
+
+def test_a_language_that_was_told_in_the_end_is_not_taken_for_one_that_was_given(tmp_path: Path) -> None:
+    folder = tmp_path / "long"
+    cues = long_recording(folder, "r0", count=2).with_suffix(".json")
+    cues.write_text(cues.read_text().replace("burst 0", "Das ist ein schönes Haus").replace("burst 1", "Guten Morgen, wie geht es"))
+    given = {"segment": {"method": "given"}, "part_duration_s": 60.0, "max_quarantine_fraction": 1.0, "phonemizer": "espeak"}
+    corpora = {"corpus": {"name": "folder", "root": folder, "language": "und"}}
+    run(config(folder, **given, **corpora, language={"languages": ["de", "en"]}), tmp_path / "old")
+    narrow = config(folder, **given, **corpora, language={"languages": ["nl", "en"]})
+    take(narrow, tmp_path / "new", tmp_path / "old")
+    run(narrow, tmp_path / "plain")
+    assert [row["language"] for row in rows(tmp_path / "old")] == ["de", "de"]
+    assert shards(tmp_path / "new") == shards(tmp_path / "plain")
+
+
+def test_what_was_refused_and_then_made_is_given_to_a_folder_of_any_name(folder: Path, tmp_path: Path, asked: dict[str, int]) -> None:
+    soundfile.write(folder / "train" / "s0" / "u0.wav", np.zeros(6400), 16_000)
+    run(config(folder), tmp_path / "old")
+    recording(folder, "s0", "u0", seed=0, duration_s=0.4, text="text 0 of 0")
+    run(config(folder), tmp_path / "old")
+    assert len(rows(tmp_path / "old")) == 12
+    asked.update(dict.fromkeys(asked, 0))
+    take(config(folder), tmp_path / "n%41e?w#", tmp_path / "old")
+    assert (asked["decode"], asked["phonemize"]) == (0, 0)

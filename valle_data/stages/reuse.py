@@ -48,22 +48,28 @@ def _models(stage: str, manifest: DatasetManifest) -> Any:
 
 @dataclass(frozen=True)
 class Donation:
-    """What another data set made of a planned utterance: itself or its segments, by id, and the stages whose results may be taken over."""
+    """What another data set made of a planned utterance: itself or its segments, by id, and the stages whose results may be taken over.
+
+    `speaker` is who spoke as it was planned there, which its segments have unless cutting found another.
+    """
 
     made: Mapping[str, CodedUtterance]
     stages: frozenset[str]
+    speaker: str
 
 
 def offered(order: Sequence[str], ours: Mapping[str, Recipe], theirs: Mapping[str, Recipe], *, same_text: bool, is_complete: bool) -> frozenset[str]:
     """The stages of `order` whose results another data set offers for an utterance with the same sound.
 
     With another text or language (not `same_text`) these are the stages that depend on nothing but the sound. What makes the sound (decoding, cutting,
-    levelling) runs as long as any stage still has to hear it, and where the other data set refused a part of the utterance (not `is_complete`).
+    levelling) runs as long as any stage still has to hear it, and where the other data set refused a part of the utterance (not `is_complete`). Cutting
+    runs too as long as any stage has to find a text or language again: a segment of another data set has those it got in the end.
     """
     same = {name for name in order if name in theirs and theirs[name].hash == ours[name].hash and (same_text or ours[name].inputs <= {"sound"})}
     hear = {name for name in order if "sound" in STAGES[name].reads}
     make = {name for name in order if "sound" in STAGES[name].writes}
-    return frozenset(same if is_complete and hear | make <= same else same - make)
+    cut = {name for name in order if STAGES[name].writes} if any(STAGES[name].cuts for name in order) else set[str]()
+    return frozenset(same if is_complete and hear | make | cut <= same else same - make)
 
 
 def run_stage(stage: Stage, works: Sequence[Work], donations: Mapping[str, Donation]) -> StageResult:
@@ -80,16 +86,17 @@ def _restored(stage: Stage, work: Work, donation: Donation) -> list[Work]:
     """The work as the stage would leave it, nothing where the other data set does not have it."""
     if stage.cuts:
         segments = sorted(donation.made.values(), key=lambda made: (made.utterance.audio.start_s, made.utterance.id))
-        return [stage.restore(_as_segment(work, made), made) for made in segments]
+        return [stage.restore(_as_segment(work, made, donation.speaker), made) for made in segments]
     made = donation.made.get(work.utterance.id)
     if made is None and work.utterance.id == work.planned.utterance.id:  # not cut yet: what is before the cut is told by any of its segments
         made = next(iter(donation.made.values()))
     return [] if made is None else [stage.restore(work, made)]
 
 
-def _as_segment(work: Work, made: CodedUtterance) -> Work:
+def _as_segment(work: Work, made: CodedUtterance, planned_speaker: str) -> Work:
     """A segment as its recording was cut there. Its text is the one found later on, which the stages that would find it take over too."""
     audio = replace(work.utterance.audio, start_s=made.utterance.audio.start_s, duration_s=round(made.duration_s, 6))
     as_made = made.utterance
-    utterance = replace(work.utterance, id=as_made.id, audio=audio, text=as_made.text, speaker=as_made.speaker, language=as_made.language)
+    speaker = work.utterance.speaker if as_made.speaker == planned_speaker else as_made.speaker
+    utterance = replace(work.utterance, id=as_made.id, audio=audio, text=as_made.text, speaker=speaker, language=as_made.language)
     return replace(work, utterance=utterance, duration_s=made.duration_s)
