@@ -48,7 +48,7 @@ def claim(output: Path, manifest: DatasetManifest) -> None:
         manifest.save(output)
         return
     existing = DatasetManifest.load(output)
-    if existing.config_hash == manifest.config_hash:
+    if existing.config_hash == manifest.config_hash and dict(existing.columns) == dict(manifest.columns):
         return
     raise InputError(
         ReasonCode.DATASET_MISMATCH,
@@ -73,5 +73,6 @@ def _identity(manifest: DatasetManifest) -> dict[str, str]:
         "vocabulary": manifest.vocabulary.hash[:12],
         "stages": ", ".join(manifest.stages),
         **{f"`{stage}.{name}`": str(value) for stage, values in options.items() for name, value in values.items() if name != "weights"},
+        "score columns": ", ".join(f"{name} ({kind})" for name, kind in manifest.columns.items()),
         "configuration hash": manifest.config_hash[:12],
     }
