@@ -299,6 +299,15 @@ def test_libri_light_is_cut_by_its_voice_activity(tmp_path: Path) -> None:
     assert cuts(cut="none") == [(0.0, None)]
 
 
+def test_a_missing_recording_of_mls_says_nothing_of_the_others(tmp_path: Path) -> None:
+    REPLICAS["mls"](tmp_path)
+    sounds = tmp_path / "mls_polish_opus/train/audio"
+    first, *others = sorted(sounds.rglob("*.opus"))
+    first.unlink()
+    listed = {os.path.basename(u.audio.path) for u in entries("mls", tmp_path / "mls_polish_opus")[0]}
+    assert others and {path.name for path in others} == {name for name in listed if not name.startswith(first.stem)}
+
+
 def test_mls_needs_to_know_its_language(tmp_path: Path) -> None:
     REPLICAS["mls"](tmp_path)
     (tmp_path / "mls_german").rename(tmp_path / "elsewhere")

@@ -25,6 +25,7 @@ from valle_data.errors import InputError, UsageError
 ID = re.compile(r"(\d+)_(\d+)_\d+")
 FOLDER = re.compile(r"mls_([a-z]+)(_opus)?")
 TABLE = "transcripts.txt"
+FLAC = ".flac"
 
 
 class MLSCorpus(Corpus):
@@ -76,10 +77,11 @@ class MLSCorpus(Corpus):
             stem = os.path.join(folder, split, "audio", match[1], match[2], name)
             extension = extension or self._extension(stem)
             gender = genders.get(match[1])
-            yield Item(stem + extension, text, match[1], split, language, extra={"book": match[2], **({"gender": gender} if gender else {})})
+            yield Item(stem + (extension or FLAC), text, match[1], split, language, extra={"book": match[2], **({"gender": gender} if gender else {})})
 
     def _extension(self, stem: str) -> str:
-        return next((extension for extension in (".flac", ".opus") if os.path.lexists(self.place(stem + extension))), ".flac")
+        """Of a recording that is there, empty for one that is missing and says nothing of the others."""
+        return next((extension for extension in (FLAC, ".opus") if os.path.lexists(self.place(stem + extension))), "")
 
     def _genders(self, path: str) -> dict[str, str]:
         known: dict[str, str] = {}
