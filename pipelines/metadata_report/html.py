@@ -53,7 +53,7 @@ def amount_of_time(hours: float) -> str:
 
 def table(columns: Mapping[str, str], rows: Iterable[Iterable[Markup | str | int | float | None]]) -> Markup:
     """A table that scrolls by itself when it is wide. `columns`: heading -> class of its cells ("n" for numbers, right-aligned)."""
-    head = tag("tr", None, *(tag("th", {"class": kind} if kind else None, heading) for heading, kind in columns.items()))
+    head = tag("tr", None, *(tag("th", {"scope": "col", **({"class": kind} if kind else {})}, heading) for heading, kind in columns.items()))
     kinds = list(columns.values())
     body = [tag("tr", None, *(tag("td", {"class": kind} if kind else None, cell) for kind, cell in zip(kinds, row, strict=True))) for row in rows]
     return tag("div", {"class": "scroll"}, tag("table", None, tag("thead", None, head), tag("tbody", None, *body)))

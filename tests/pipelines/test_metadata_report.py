@@ -104,6 +104,7 @@ def test_the_page_holds_what_it_should(tmp_path: Path) -> None:
         assert wanted in page.text, wanted
     assert page.tags.count("svg") == 4 and not warnings(events)
     assert "No values: 4 missing." in page.text  # peak_dbfs was not computed
+    assert page.values("th", "scope") == ["col"] * page.tags.count("th") != []
 
 
 def test_nothing_is_fetched_and_nothing_can_run(tmp_path: Path) -> None:
