@@ -6,8 +6,8 @@
 import io
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +25,16 @@ from valle_data.errors import EnvironmentProblem, InputError, ReasonCode, UsageE
 from valle_data.records import AudioRef
 from valle_data.shards.commit import read_part_index
 from valle_data.shards.manifest import DatasetManifest
+from valle_data.shards.plan import plan_files
 from valle_data.shards.record import CommitRecord, shard_format
-from valle_data.source import file_digest
+from valle_data.source import audio_digest
 
 AUDIO = "audio"
 MAX_SAMPLE_RATE_HZ = 48_000
 AT_THE_END_S = 0.001
 COLUMNS = (
-    "utt_id part offset nbytes crc32 num_levels source_uri source_digest start_s end_s duration_s sample_rate_hz channel language group speaker text phones"
+    "utt_id planned_id part offset nbytes crc32 num_levels source_uri source_digest start_s end_s duration_s sample_rate_hz channel language group speaker "
+    "text phones"
 ).split()
 RECORDING, ROUND_TRIP = "recording", "codec round trip"
 
@@ -72,7 +74,10 @@ def load_codec(manifest: DatasetManifest) -> tuple[Codec | None, str]:
 
 
 def fetch(dataset: Path, records: Sequence[CommitRecord], rows: pa.Table, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:
-    """What the index says (`COLUMNS`) of the rows `numbers` of `rows` (columns `utt_id`, `part`, `speaker`); every part is read once."""
+    """What the index says (`COLUMNS`) of the rows `numbers` of `rows` (columns `utt_id`, `part`, `speaker`); every part is read once.
+
+    `within` is the range of bytes of a recording that lies in an archive, from the plan, where it is known; None for one that is a file.
+    """
     wanted = pa.array(sorted(set(numbers)), pa.int64())
     chosen = rows.select(["utt_id", "part", "speaker"]).take(wanted)
     found: dict[int, dict[str, Any]] = {}
@@ -86,6 +91,18 @@ def fetch(dataset: Path, records: Sequence[CommitRecord], rows: pa.Table, number
             wanted.filter(mask.combine_chunks()).to_pylist(), mine["speaker"].to_pylist(), table.take(places).to_pylist(), strict=True
         ):
             found[number] = row | {"speaker": speaker}
+    within = _ranges(dataset, {row["planned_id"] or row["utt_id"] for row in found.values()}, {row["part"] for row in found.values()})
+    return {number: row | {"within": within.get(row["planned_id"] or row["utt_id"])} for number, row in found.items()}
+
+
+def _ranges(dataset: Path, utterances: Collection[str], parts: Collection[int]) -> dict[str, tuple[int, int]]:
+    """Offset and size of the recordings of planned `utterances`, as far as they lie in archives and the plan of their `parts` is still there."""
+    found: dict[str, tuple[int, int]] = {}
+    for file in plan_files(dataset):
+        if any(file.first <= part <= file.last for part in parts):
+            table = file.rows().select(["utt_id", "offset", "nbytes"])
+            mask = pc.and_(pc.is_in(table["utt_id"], value_set=pa.array(sorted(utterances), pa.string())), pc.is_valid(table["offset"]))
+            found |= {row["utt_id"]: (row["offset"], row["nbytes"]) for row in table.filter(mask).to_pylist()}
     return found
 
 
@@ -97,7 +114,7 @@ class Sounds:
         self._records: Mapping[int, CommitRecord] = {record.part: record for record in records}
         self._limits = AudioLimits(**manifest.stages.get("decode", {}).get("options", {}))
         self._known: dict[str, Player] = {}
-        self._digests: dict[str, str] = {}
+        self._digests: dict[tuple[str, int | None], str] = {}
         files.make_folder(report / AUDIO)
 
     def sample(self, row: dict[str, Any], labels: Sequence[str] = (RECORDING,)) -> Sample:
@@ -124,25 +141,28 @@ class Sounds:
         if not os.path.isabs(uri) and not os.path.exists(uri):
             where = "It is relative to the folder in which `valle prepare` ran; run `valle metadata` there to hear it."
             return Player(None, f"There is no {uri!r} here. {where}")
+        offset, nbytes = row["within"] or (None, None)
+        whole = AudioRef(uri, channel=row["channel"], offset=offset, nbytes=nbytes)
         try:
-            rest_s = probe(uri, self._limits).duration_s - row["start_s"]
-            if self._digest(uri) != row["source_digest"]:
-                return Player(None, "The recording has changed since it was prepared, or lies within an archive.")
+            rest_s = probe(whole, self._limits).duration_s - row["start_s"]
+            if self._digest(whole) != row["source_digest"]:
+                return Player(None, "The recording has changed since it was prepared.")
             # Up to the end is asked for as such: a duration rounded at the codec's rate may lie a sample beyond it.
-            ref = AudioRef(uri, row["start_s"], None if abs(rest_s - duration_s) < AT_THE_END_S else duration_s, row["channel"])
+            ref = replace(whole, start_s=row["start_s"], duration_s=None if abs(rest_s - duration_s) < AT_THE_END_S else duration_s)
             waveform = read_audio(ref, rate, self._limits)
         except InputError as error:
             return Player(None, f"The recording cannot be read: {error}")
         return self._write(f"{row['utt_id']}.recording.flac", waveform[: round(duration_s * rate)], rate)
 
-    def _digest(self, uri: str) -> str:
-        """Of a whole file, remembered: many utterances may be of one."""
-        if uri not in self._digests:
+    def _digest(self, whole: AudioRef) -> str:
+        """Of a whole recording, remembered: many utterances may be of one."""
+        key = whole.path, whole.offset
+        if key not in self._digests:
             try:
-                self._digests[uri] = file_digest(uri)
+                self._digests[key] = audio_digest(whole)
             except OSError as error:
-                raise InputError(ReasonCode.STORAGE_FAILED, f"{uri}: {error.strerror}") from error
-        return self._digests[uri]
+                raise InputError(ReasonCode.STORAGE_FAILED, f"{whole.path}: {error.strerror}") from error
+        return self._digests[key]
 
     def _round_trip(self, row: dict[str, Any]) -> Player:
         if self._codec is None:

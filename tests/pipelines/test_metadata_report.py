@@ -24,9 +24,10 @@ from pipelines.metadata_tables.statistics import Score
 from tests.shard_dummies import COLUMNS, identity
 from tests.toy_codec import ToyCodec
 from valle_data.errors import ExitCode, ReasonCode
-from valle_data.records import AudioRef, CodedUtterance, Rejection, Utterance
+from valle_data.records import AudioRef, CodedUtterance, PlannedUtterance, Rejection, Utterance
 from valle_data.shards.commit import commit_part
 from valle_data.shards.manifest import DatasetManifest, PhonemizerStamp
+from valle_data.shards.plan import PlannedPart, save_plan
 from valle_data.shards.tar import TarShard
 from valle_data.text.vocabulary import Vocabulary
 
@@ -107,6 +108,31 @@ def test_the_page_holds_what_it_should(tmp_path: Path) -> None:
     assert page.values("th", "scope") == ["col"] * page.tags.count("th") != []
 
 
+def test_recordings_within_an_archive_are_heard(tmp_path: Path) -> None:
+    """Where they lie in it is in the plan; the second is longer, so that each is known by its length."""
+    dataset, archive = make(tmp_path / "set", tmp_path / "corpus", num_speakers=0), tmp_path / "all.tar"
+    planned, made, content = [], [], b"x" * 512
+    for index in range(2):
+        sound = io.BytesIO()
+        soundfile.write(sound, 0.4 * np.sin(np.arange(RATE_HZ + 1600 * index) * 0.05), RATE_HZ, format="WAV", subtype="PCM_16")
+        place = AudioRef(str(archive), offset=len(content), nbytes=len(sound.getvalue()))
+        content += sound.getvalue() + b"x" * 100
+        utterance, digest = Utterance(f"u{index}", place, "one", "s", "g", "en-us"), xxhash.xxh3_128_hexdigest(sound.getvalue())
+        duration_s = 1 + index / 10
+        codes = ToyCodec(ToyCodec.Config()).encode([np.zeros(round(duration_s * 24000), dtype=np.float32)])[0]
+        planned.append(PlannedUtterance(utterance, digest, RATE_HZ, duration_s, f"f{index}"))
+        made.append(CodedUtterance(utterance, ("w",), codes, duration_s, digest, "one", {}, RATE_HZ))
+    archive.write_bytes(content)
+    commit_part(dataset, identity(1), made, [], TarShard())
+    (dataset / "plan").mkdir()
+    save_plan(dataset, [PlannedPart(1, tuple(planned))])
+    page, _ = report(dataset)
+    heard = {path.name: soundfile.info(path).frames for path in (dataset / "metadata/report/audio").glob("*.recording.flac")}
+    assert heard == {"u0.recording.flac": RATE_HZ, "u1.recording.flac": RATE_HZ + 1600} and "cannot be read" not in page.text
+    archive.write_bytes(content.replace(b"RIFF", b"RAFF"))
+    assert "The recording cannot be read" in report(dataset)[0].text
+
+
 def test_nothing_is_fetched_and_nothing_can_run(tmp_path: Path) -> None:
     dataset = make(tmp_path / "set", tmp_path / "corpus")
     page, _ = report(dataset)
@@ -155,7 +181,7 @@ def test_recordings_that_are_gone_or_changed_are_said_to_be(tmp_path: Path) -> N
     soundfile.write(tmp_path / "corpus" / "1.wav", 0.3 * np.sin(np.arange(RATE_HZ)), RATE_HZ)
     page, _ = report(dataset)
     assert len(page.values("audio", "src")) == 6
-    assert "The recording cannot be read: not_audio" in page.text and "The recording has changed since it was prepared, or lies within an archive." in page.text
+    assert "The recording cannot be read: not_audio" in page.text and "The recording has changed since it was prepared." in page.text
 
 
 def test_stretches_are_heard_and_nothing_else(tmp_path: Path) -> None:
