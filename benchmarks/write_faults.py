@@ -56,18 +56,17 @@ class Fault:
     name: str
     code: int
     lasting: bool = False
-    of_sqlite: str = ""
 
     @property
-    def words(self) -> tuple[str, str]:
+    def words(self) -> tuple[str, ...]:
         """How the system, or SQLite, calls it."""
-        return os.strerror(self.code), self.of_sqlite
+        return os.strerror(self.code), "database or disk is full", "disk I/O error", "unable to open database file"
 
 
 FAULTS = (
-    Fault("disk full", errno.ENOSPC, of_sqlite="database or disk is full"),
-    Fault("input/output error", errno.EIO, of_sqlite="disk I/O error"),
-    Fault("read-only from then on", errno.EROFS, lasting=True, of_sqlite="disk I/O error"),
+    Fault("disk full", errno.ENOSPC),
+    Fault("input/output error", errno.EIO),
+    Fault("read-only from then on", errno.EROFS, lasting=True),
     Fault("killed", KILL),
 )
 
@@ -162,7 +161,10 @@ class Bench:
             for at in range(1 + number * stride // len(faults), len(calls) + 1, stride):
                 self.reset()
                 problems = list(self._disturb(scenario.command, fault, at, before, after, counts[fault.name]))
+                if problems:
+                    print(fault.name, at, problems, flush=True)
                 counts[fault.name].wrong += [f"{fault.name} at call {at} ({calls[at - 1]}): {problem}" for problem in problems]
+        print(f"{scenario.name}: {len(calls)} calls", flush=True)
         return Swept(scenario, Counter(call.split()[0] for call in calls), counts)
 
     def _begin(self, scenario: Scenario) -> None:

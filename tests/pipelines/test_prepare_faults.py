@@ -3,18 +3,22 @@
 `benchmarks/write_faults.py` lets every call fail; here it is one in some of each command.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from pipelines.prepare import PrepareOptions
 from pipelines.scratch import scratch_database
 from tests.conftest import ROOT
 from tests.prepare_dummies import config, corpus, run
-from valle_data.errors import InputError, ReasonCode
+from valle_data.errors import ExitCode, InputError, ReasonCode
+from valle_data.shards import lock
 
 sys.path.insert(0, str(ROOT / "benchmarks"))
 
@@ -55,3 +59,14 @@ def test_a_disk_that_fails_under_sqlite_is_storage_failed(tmp_path: Path) -> Non
         full.execute("CREATE TABLE t (x)")
         full.execute("INSERT INTO t VALUES (zeroblob(100000))")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_of_another_host_stops_prepare_until_it_is_taken_over(tmp_path: Path) -> None:
+    settings, output = config(corpus(tmp_path / "corpus", speakers=1, each=1)), tmp_path / "set"
+    output.mkdir()
+    (output / lock.NAME).write_text(json.dumps({"pid": 7, "host": "elsewhere", "started": "", "since_s": time.time() - 7200}))
+    with pytest.raises(InputError, match=r"locked by pid 7 on elsewhere, 2\.0 h old, which cannot be seen from .*`--take-over`") as caught:
+        run(settings, output)
+    assert caught.value.reason is ReasonCode.OUTPUT_LOCKED and not list(output.rglob("part-*"))
+    code, said = run(settings, output, options=PrepareOptions(take_over=True))
+    assert code is ExitCode.DONE and "Taking over" in said and not (output / lock.NAME).exists()
