@@ -1,13 +1,19 @@
-"""Kill `valle prepare` at random moments and compare what it leaves with a run that nobody disturbed.
+"""Kill `valle prepare` again and again and compare what it leaves with a run that nobody disturbed.
 
-    python benchmarks/kill_prepare.py configs/prepare/debug.yaml part_duration_s=10 --kills 20
+    python benchmarks/kill_prepare.py --kind step --kills 100
+    python benchmarks/kill_prepare.py --executor ray --nodes 2 --kind raylet --kills 10
+    python benchmarks/kill_prepare.py --report
 
-Two columns: `kill -9` of the whole process group, after which the same command is started again; and `kill -9` of single workers, which the
-running command must survive. Compared are the sha256 of every file in shards/, quarantine/, plan/ and dataset.json.
+Kinds: `step`, kill -9 before one system call of the commit protocol after the other; `driver`, of the command with all its processes, which is then started
+again; `worker`, of one worker, which the running command must survive; `raylet`, on a cluster, of a machine's daemon, whose workers go with it. Compared are
+the sha256 of every file in shards/, quarantine/, plan/ and dataset.json; counted are parts that were begun more than once. Each call adds a line to
+`--results`; `--report` writes the record of them all.
 """
 
 import argparse
 import hashlib
+import json
+import multiprocessing
 import os
 import random
 import signal
@@ -15,54 +21,79 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stdout
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+import counted_prepare
 import psutil
-from record import Table, median_and_spread, write_record
+from record import Table, write_record
+
+from valle_data import files
 
 RECORD = Path("docs/benchmarks/kill_prepare.md")
+RESULTS = Path("work/kill_prepare.jsonl")
+CONFIG = "configs/prepare/debug.yaml"
+TOY = ("part_duration_s=10", "codec={name: toy, delay_s: 0.03}", "corpus.include=[train/*]")
 COMPARED = ("shards", "quarantine", "plan")
-EARLY = 0.2
-KILLS_A_RUN = 2
+STEPS = ("open", "write", "fsync", "replace", "link", "unlink", "makedirs")
+COMMAND = [sys.executable, "benchmarks/counted_prepare.py", "--toy"]
+PATIENCE_S = 400
 
 
 @dataclass(frozen=True)
-class Options:
-    """One prepare command: its configuration, overrides and number of workers."""
+class Setting:
+    """How the command is run: `cluster` is a `ray.cluster_utils.Cluster`, None for worker processes of this machine."""
 
-    config: Path
-    overrides: tuple[str, ...]
     workers: int
+    generator: random.Random
+    cluster: Any = None
 
     def start(self, output: Path) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "pipelines", "prepare", str(self.config), *self.overrides, "-o", str(output), "--workers", str(self.workers)]
+        where = ["--address", self.cluster.address] if self.cluster else []
+        command = [*COMMAND, CONFIG, *TOY, "-o", str(output), "--workers", str(self.workers), *where]
         with open(output.with_suffix(".out"), "ab") as said:
             return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
     def finish(self, output: Path) -> None:
-        """Run to the end."""
-        if (code := self.start(output).wait()) != 0:
-            raise SystemExit(f"prepare ended with exit code {code}: {output.with_suffix('.out').read_text()[-2000:]}")
+        check(self.start(output), output)
+
+    def workers_of(self, process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+        """The worker processes of a run."""
+        candidates = psutil.process_iter() if self.cluster else psutil.Process(process.pid).children()
+        mark = "ray::Station" if self.cluster else "spawn_main"
+        return [worker for worker in candidates if mark in command_line(worker)]
 
 
-@dataclass(frozen=True)
-class Pace:
-    """How long an undisturbed run took to its first commit, and from there to its end."""
-
-    startup_s: float
-    work_s: float
-
-
-@dataclass(frozen=True)
+@dataclass
 class Outcome:
-    """What became of a disturbed run."""
+    """What became of the disturbed runs of one kind."""
 
-    kills: int
-    parts_at_kill: tuple[int, ...]
-    differing: tuple[str, ...]
-    leftovers: int
+    kind: str
+    executor: str
+    kills: int = 0
+    differing: list[str] = field(default_factory=list)
+    leftovers: int = 0
+    lost: int = 0
+    duplicated: int = 0
+    reworked: int = 0
+    allowed: int = 0
+    parts: int = 0
+
+
+def command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:  # it ended since it was listed
+        return ""
+
+
+def check(process: subprocess.Popen[bytes], output: Path) -> None:
+    """Wait for a run that must end well."""
+    if (code := process.wait(PATIENCE_S)) != 0:
+        raise SystemExit(f"prepare ended with exit code {code}: {output.with_suffix('.out').read_text()[-3000:]}")
 
 
 def tree(output: Path) -> dict[str, str]:
@@ -71,53 +102,8 @@ def tree(output: Path) -> dict[str, str]:
     return {str(path.relative_to(output)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths if path.is_file()}
 
 
-def kill_groups(options: Options, output: Path, kills: int, pace: Pace, generator: random.Random) -> list[int]:
-    """Start and kill everything, up to `kills` times, while it starts or (mostly) while it works; then let it finish."""
-    committed = []
-    for _ in range(kills):
-        process = options.start(output)
-        if generator.random() < EARLY:
-            time.sleep(generator.uniform(0, pace.startup_s))
-        else:
-            wait_for_work(output, process)
-            time.sleep(generator.uniform(0, pace.work_s / 4))
-        if process.poll() is not None:
-            break
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        committed.append(num_parts(output))
-    options.finish(output)
-    return committed
-
-
-def kill_workers(options: Options, output: Path, kills: int, pace: Pace, generator: random.Random) -> list[int]:
-    """Kill one worker after the other of a run at work, not more often than the executor forgives in the worst case."""
-    process, committed = options.start(output), []
-    while len(committed) < min(kills, KILLS_A_RUN):
-        wait_for_work(output, process)
-        time.sleep(generator.uniform(0, pace.work_s / 8))
-        if process.poll() is not None:
-            break
-        workers = workers_of(process)
-        if workers:
-            generator.choice(workers).kill()
-            committed.append(num_parts(output))
-    if process.wait() != 0:
-        raise SystemExit(f"prepare did not survive a killed worker: {output.with_suffix('.out').read_text()[-2000:]}")
-    return committed
-
-
-def workers_of(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
-    """The worker processes of a run that are alive."""
-    found = []
-    for child in psutil.Process(process.pid).children():
-        try:
-            command = child.cmdline()
-        except psutil.NoSuchProcess:  # it ended since it was listed
-            continue
-        if "spawn_main" in " ".join(command):
-            found.append(child)
-    return found
+def num_parts(output: Path) -> int:
+    return len(list(output.glob("shards/*.json")))
 
 
 def wait_for_work(output: Path, process: subprocess.Popen[bytes]) -> None:
@@ -127,66 +113,210 @@ def wait_for_work(output: Path, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.005)
 
 
-def measure(options: Options, output: Path) -> Pace:
-    """One undisturbed run."""
-    began = time.monotonic()
-    process = options.start(output)
-    wait_for_work(output, process)
-    first = time.monotonic()
-    if process.wait() != 0:
-        raise SystemExit(f"prepare failed: {output.with_suffix('.out').read_text()[-2000:]}")
-    return Pace(startup_s=first - began, work_s=time.monotonic() - first)
-
-
-def num_parts(output: Path) -> int:
-    return len(list(output.glob("shards/*.json")))
-
-
-def disturb(kill: Callable[..., list[int]], options: Options, folder: Path, kills: int, pace: Pace, expected: dict[str, str]) -> Outcome:
-    """Disturb runs into fresh folders until `kills` kills have hit."""
-    generator, hits, differing, leftovers = random.Random(0), [], [], 0
-    for attempt in range(kills):
-        output = folder / f"{kill.__name__}-{attempt}"
-        hits += kill(options, output, kills - len(hits), pace, generator)
-        found = tree(output)
-        differing += sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
-        leftovers += len(list(output.rglob(".tmp-*"))) + len(list(output.glob("*.lock")))
-        if len(hits) >= kills:
+def kill_driver(setting: Setting, output: Path, kills: int) -> tuple[int, int]:
+    """Kill everything, up to `kills` times, while it starts or (mostly) while it works; then let it finish. Returns kills and parts in hand."""
+    done = 0
+    for _ in range(kills):
+        process = setting.start(output)
+        if setting.generator.random() < 0.1:
+            time.sleep(setting.generator.uniform(0, 3))
+        else:
+            wait_for_work(output, process)
+            time.sleep(setting.generator.uniform(0, 0.6))
+        if process.poll() is not None:
             break
-    return Outcome(len(hits), tuple(hits), tuple(differing), leftovers)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        done += 1
+    setting.finish(output)
+    return done, done * setting.workers
+
+
+def kill_worker(setting: Setting, output: Path, kills: int) -> tuple[int, int]:
+    """Kill one worker after the other of a run at work."""
+    process, done = setting.start(output), 0
+    while done < kills:
+        wait_for_work(output, process)
+        time.sleep(setting.generator.uniform(0, 0.4))
+        if process.poll() is not None:
+            break
+        if workers := setting.workers_of(process):
+            setting.generator.choice(workers).kill()
+            done += 1
+    check(process, output)
+    return done, done
+
+
+def kill_raylet(setting: Setting, output: Path, kills: int) -> tuple[int, int]:
+    """Kill the daemon of a machine of the cluster, but for the first, at work; another machine comes in its place."""
+    process, done = setting.start(output), 0
+    while done < kills:
+        wait_for_work(output, process)
+        time.sleep(setting.generator.uniform(0, 0.4))
+        if process.poll() is not None:
+            break
+        node = setting.generator.choice([node for node in setting.cluster.list_all_nodes() if not node.head])
+        os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
+        setting.cluster.worker_nodes.discard(node)
+        setting.cluster.add_node(num_cpus=1)
+        done += 1
+    check(process, output)
+    return done, done * setting.workers
+
+
+class DeadlyOs:
+    """`os`, whose call number `die_at` among STEPS is its last."""
+
+    def __init__(self, die_at: int) -> None:
+        self.die_at, self.calls = die_at, 0
+
+    def __getattr__(self, name: str) -> Any:
+        if name in STEPS:
+            self.calls += 1
+            if self.calls == self.die_at:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return getattr(os, name)
+
+
+def run_until(die_at: int | None, output: Path) -> None:
+    """The command in this process, without workers, killed before system call number `die_at`."""
+    if die_at is not None:
+        files.os = DeadlyOs(die_at)  # pyright: ignore[reportAttributeAccessIssue]
+    sys.argv = ["counted_prepare.py", "--toy", CONFIG, *TOY, "codec.delay_s=0", "part_duration_s=60", "-o", str(output), "--workers", "0"]
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+        sys.exit(counted_prepare.main())
+
+
+def kill_step(setting: Setting, output: Path, kills: int) -> tuple[int, int]:
+    """Kill once, before the next system call that no run was killed before."""
+    context = multiprocessing.get_context("fork")
+    first = context.Process(target=run_until, args=(setting.workers, output))
+    first.start()
+    first.join(PATIENCE_S)
+    second = context.Process(target=run_until, args=(None, output))
+    second.start()
+    second.join(PATIENCE_S)
+    if second.exitcode != 0:
+        raise SystemExit(f"prepare ended with exit code {second.exitcode} after a kill before step {setting.workers}")
+    killed = int(first.exitcode == -signal.SIGKILL)
+    return killed, killed
+
+
+KINDS: dict[str, Callable[[Setting, Path, int], tuple[int, int]]] = {
+    "step": kill_step,
+    "driver": kill_driver,
+    "worker": kill_worker,
+    "raylet": kill_raylet,
+}
+
+
+def note(outcome: Outcome, output: Path, expected: dict[str, str], kills: int, in_hand: int) -> None:
+    """Compare what one disturbed run left."""
+    found, begun = tree(output), [path.name.split("-")[0] for path in counted_prepare.begun_folder(output).iterdir()]
+    outcome.kills += kills
+    outcome.differing += sorted(name for name in found.keys() | expected.keys() if found.get(name) != expected.get(name))
+    outcome.lost += len(expected.keys() - found.keys())
+    outcome.duplicated += len(found.keys() - expected.keys())
+    outcome.leftovers += len(list(output.rglob(".tmp-*"))) + len(list(output.glob("*.lock")))
+    outcome.reworked += len(begun) - len(set(begun))
+    outcome.allowed += in_hand
+    outcome.parts += num_parts(output)
+
+
+def disturb(kind: str, setting: Setting, folder: Path, kills: int, first_step: int, executor: str) -> Outcome:
+    """Disturb runs into fresh folders until `kills` kills have hit, or a sweep of steps is past the end of the run."""
+    outcome = Outcome(kind, executor)
+    quiet = folder / "undisturbed"
+    if kind == "step":
+        kill_step(Setting(10**9, setting.generator), quiet, 1)
+    else:
+        Setting(setting.workers, setting.generator).finish(quiet)
+    expected = tree(quiet)
+    for attempt in range(kills):
+        output = folder / f"{kind}-{attempt}"
+        now = Setting(first_step + attempt, setting.generator) if kind == "step" else setting
+        hits, in_hand = KINDS[kind](now, output, kills - outcome.kills)
+        note(outcome, output, expected, hits, in_hand)
+        if outcome.kills >= kills or (kind == "step" and not hits):
+            break
+    return outcome
+
+
+@contextmanager
+def cluster_of(nodes: int) -> Iterator[Any]:
+    """Ray's daemons of so many machines, one core each, on this one."""
+    from ray.cluster_utils import Cluster
+
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    for _ in range(nodes - 1):
+        made.add_node(num_cpus=1)
+    try:
+        yield made
+    finally:
+        made.shutdown()
+
+
+def report(results: Path, path: Path) -> None:
+    """Write the record of all calls."""
+    rows: dict[tuple[str, str], Outcome] = {}
+    for line in results.read_text().splitlines():
+        one = Outcome(**json.loads(line))
+        total = rows.setdefault((one.executor, one.kind), Outcome(one.kind, one.executor))
+        for name in ("kills", "leftovers", "lost", "duplicated", "reworked", "allowed", "parts"):
+            setattr(total, name, getattr(total, name) + getattr(one, name))
+        total.differing += one.differing
+    columns = ("executor", "killed", "kills", "parts made", "files lost", "files too many", "files that differ", "left behind", "parts begun again", "allowed")
+    cells = tuple(
+        (
+            o.executor,
+            o.kind,
+            str(o.kills),
+            str(o.parts),
+            str(o.lost),
+            str(o.duplicated),
+            str(len(o.differing)),
+            str(o.leftovers),
+            str(o.reworked),
+            str(o.allowed),
+        )
+        for o in rows.values()
+    )
+    summary = (
+        f"{sum(o.kills for o in rows.values())} times SIGKILL. Trees are compared by the sha256 of every file with a run that nobody disturbed. Allowed is one "
+        "part begun again for each worker that a kill takes with it: with the driver all, with a machine at most all."
+    )
+    write_record(path, "kill -9 of `valle prepare`", summary, [Table("Killed and resumed runs against an undisturbed one", columns, cells)])
+    print(path.read_text())
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("config", type=Path)
-    parser.add_argument("overrides", nargs="*", help="KEY=VALUE changes to the configuration; small parts give more steps to be killed in")
+    parser.add_argument("--kind", choices=KINDS, default="worker")
+    parser.add_argument("--executor", choices=("local", "ray"), default="local")
+    parser.add_argument("--nodes", type=int, default=2, help="of the cluster, with --executor ray")
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--first-step", type=int, default=1, help="with --kind step, where the sweep begins")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--record", type=Path, default=RECORD)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--report", type=Path, nargs="?", const=RECORD)
     arguments = parser.parse_args()
-    options = Options(arguments.config, tuple(arguments.overrides), arguments.workers)
+    if arguments.report:
+        report(arguments.results, arguments.report)
+        return
+    generator = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        pace = measure(options, folder / "undisturbed")
-        expected, num = tree(folder / "undisturbed"), num_parts(folder / "undisturbed")
-        outcomes = {
-            "process group": disturb(kill_groups, options, folder, arguments.kills, pace, expected),
-            "one worker": disturb(kill_workers, options, folder, arguments.kills, pace, expected),
-        }
-    rows = [
-        (what, str(o.kills), median_and_spread(o.parts_at_kill) if o.parts_at_kill else "-", str(len(o.differing)), str(o.leftovers))
-        for what, o in outcomes.items()
-    ]
-    title, columns = "kill -9 of `valle prepare`", ("killed", "kills", "parts committed at the kill", "files that differ", "files left behind")
-    summary = (
-        f"{num} parts, {len(expected)} files; undisturbed with {options.workers} workers: {pace.startup_s:.1f} s to the first commit, "
-        f"{pace.work_s:.1f} s more. "
-        "Trees are compared by the sha256 of every file."
-    )
-    write_record(arguments.record, title, summary, [Table("Killed and resumed runs against an undisturbed one", columns, tuple(rows))])
-    print(arguments.record.read_text())
-    if any(outcome.differing for outcome in outcomes.values()):
-        raise SystemExit(f"Trees differ: {outcomes}")
+        folder, is_ray = Path(temporary), arguments.executor == "ray"
+        with cluster_of(arguments.nodes) if is_ray else nullcontext() as cluster:
+            setting = Setting(arguments.workers, generator, cluster)
+            label = f"Ray, {arguments.nodes} nodes" if is_ray else "local"
+            outcome = disturb(arguments.kind, setting, folder, arguments.kills, arguments.first_step, label)
+    print(outcome)
+    arguments.results.parent.mkdir(parents=True, exist_ok=True)
+    with arguments.results.open("a") as file:
+        file.write(json.dumps(asdict(outcome)) + "\n")
+    if outcome.differing or outcome.leftovers or outcome.reworked > outcome.allowed:
+        raise SystemExit(f"Trees differ, or more was done again than allowed: {outcome}")
 
 
 if __name__ == "__main__":
