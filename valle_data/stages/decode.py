@@ -3,8 +3,10 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cache
+from importlib.metadata import version
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from valle_data.audio import AudioLimits
@@ -47,6 +49,9 @@ class DecodeStage(Stage):
         """`time_limit_s`: a decoder that takes longer over a recording, plus a tenth of its length, is stopped."""
 
         time_limit_s: float = speed(30.0, gt=0)
+
+        def stamp(self) -> str:
+            return f"libsndfile {soundfile.__libsndfile_version__}, soxr {version('soxr')}"
 
     def __init__(self, config: "DecodeStage.Config", tools: Tools) -> None:
         self.config = config
