@@ -57,6 +57,8 @@ def prepare(
         settings, target = load(command.PrepareConfig, config, overrides), locate(output) if output else Path("work", config.stem)
         executor = _executor(workers, address)
         if dry_run:
+            if limit or reuse or retry_quarantine:
+                raise UsageError("`--dry-run` forecasts a whole run: leave out `--limit`, `--reuse` and `--retry-quarantine`.")
             from pipelines.prepare_forecast import dry_run as forecast
 
             return forecast(settings, target, executor.workers or 1, console)
@@ -83,5 +85,5 @@ def _reasons(names: list[str] | None) -> tuple[str, ...]:
 
     for name in names or ():
         if name not in set(ReasonCode):
-            raise UsageError(f"{name!r} is no reason code.{nearest(name, list(ReasonCode))} `valle explain` lists them.")
+            raise UsageError(f"{name!r} is no reason code.{nearest(name, map(str, ReasonCode))} `valle explain` lists them.")
     return tuple(names or ())

@@ -21,7 +21,7 @@ from pipelines.prepare_state import Summary, summarize
 from pipelines.run_log import RunLog
 from valle_data import files
 from valle_data.config import EntryConfig
-from valle_data.errors import ExitCode, InputError, ReasonCode, ValleError
+from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError, ValleError
 from valle_data.shards import lock
 from valle_data.shards.commit import CommitRecord, read_quarantine
 from valle_data.shards.plan import FOLDER, PlannedPart, committed_numbers, unfinished_parts, withdraw
@@ -52,6 +52,7 @@ def run(config: PrepareConfig, output: Path, *, executor: EntryConfig, console: 
     Raises InputError `output_locked`, `dataset_mismatch` (the folder was made with something else), `storage_failed`; TaskFailed when a part
     cannot be made. Committed parts stay whatever happens.
     """
+    _refuse_file(output)
     with _stopped_by_sigterm():
         for name in FOLDERS:
             files.make_folder(output / name)
@@ -71,6 +72,14 @@ def run(config: PrepareConfig, output: Path, *, executor: EntryConfig, console: 
         )
         return ExitCode.TOO_MANY_QUARANTINED
     return ExitCode.DONE if prepared.is_complete else ExitCode.TOO_MANY_QUARANTINED
+
+
+def _refuse_file(output: Path) -> None:
+    if isinstance(output, RemotePath):
+        return
+    nearest = next(path for path in (output, *output.absolute().parents) if path.exists())
+    if not nearest.is_dir():
+        raise UsageError(f"A data set is a folder; {nearest} is a file. Choose another folder with `--output`.")
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from pipelines.part import make_tools
 from pipelines.planner import WINDOW, Source, check_usable, place_of, plan_parts
 from pipelines.prepare_config import PrepareConfig
 from pipelines.prepare_intake import entries_of, plan_options
-from pipelines.prepare_manifest import claim, manifest_for
+from pipelines.prepare_manifest import manifest_for, refuse_other
 from pipelines.prepare_state import records_of
 from valle_data.audio import AudioInfo, probe
 from valle_data.errors import ExitCode, InputError
@@ -58,7 +58,7 @@ def dry_run(config: PrepareConfig, output: Path, workers: int, console: Console)
     tools = make_tools(config)
     manifest = manifest_for(config, tools)
     if (output / NAME).exists():
-        claim(output, manifest)
+        refuse_other(output, manifest)
     with tempfile.TemporaryDirectory() as folder, opened(Path(folder) / "catalog.sqlite") as catalog:
         catalog.load(output, records_of(output))
         num_listed = catalog.list(entries_of(config))

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.prepare_config import CONFIG_NAME, PrepareConfig
-from valle_data import files
 from valle_data.config import is_path
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import CodecSpec
 from valle_data.shards.manifest import NAME, DatasetManifest, PhonemizerStamp
+from valle_data.shards.plan import committed_numbers, plan_files, withdraw
 from valle_data.stages import STAGES
 from valle_data.stages.base import Tools
 from valle_data.text.vocabulary import Vocabulary
@@ -41,14 +41,26 @@ def _config_hash(codec: CodecSpec, config: PrepareConfig, phonemizer: Phonemizer
 
 
 def claim(output: Path, manifest: DatasetManifest) -> None:
-    """Write the manifest of a new folder; refuse one that was made with something else."""
+    """Write the manifest of a folder that has no part yet; refuse one whose parts were made with something else. Only for the holder of the lock."""
     if not (output / NAME).exists():
-        if any(name.startswith("part-") and name.endswith(".json") for name in files.names(output / "shards")):
+        if committed_numbers(output):
             raise InputError(ReasonCode.MISSING_SHARD, f"{output} holds committed parts but no {NAME}. Restore it, or prepare into a new folder.")
         manifest.save(output)
         return
+    refuse_other(output, manifest)
+    if not _is_same(DatasetManifest.load(output), manifest):
+        withdraw(output, {part for file in plan_files(output) for part in range(file.first, file.last + 1)})
+        manifest.save(output)
+
+
+def _is_same(existing: DatasetManifest, wanted: DatasetManifest) -> bool:
+    return existing.config_hash == wanted.config_hash and dict(existing.columns) == dict(wanted.columns)
+
+
+def refuse_other(output: Path, manifest: DatasetManifest) -> None:
+    """Raise InputError `dataset_mismatch` where parts were made with another configuration than that of `manifest`."""
     existing = DatasetManifest.load(output)
-    if existing.config_hash == manifest.config_hash and dict(existing.columns) == dict(manifest.columns):
+    if _is_same(existing, manifest) or not committed_numbers(output):
         return
     raise InputError(
         ReasonCode.DATASET_MISMATCH,

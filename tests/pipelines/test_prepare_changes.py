@@ -9,11 +9,13 @@ import pytest
 import soundfile
 
 from pipelines import planner, prepare
+from pipelines.part import PartWorker
 from pipelines.prepare import PrepareOptions
 from tests.pipelines.test_prepare import quarantined, rows
-from tests.prepare_dummies import config, corpus, recording, run
+from tests.prepare_dummies import config, corpus, recording, result, run
+from tests.toy_codec import ToyCodec
 from valle_data.corpora import CORPORA
-from valle_data.errors import ExitCode
+from valle_data.errors import ExitCode, InputError, UsageError
 from valle_data.shards.check import check_dataset
 from valle_data.shards.commit import committed_parts
 from valle_data.shards.plan import committed_numbers, plan_files, planned_part, withdraw
@@ -147,3 +149,28 @@ def test_a_run_that_stopped_early_does_not_end_well(tmp_path: Path, monkeypatch:
     stopped, done = run(config(folder, max_quarantine_fraction=0.2), output), run(config(folder, max_quarantine_fraction=0.2), output)
     assert stopped[0] is ExitCode.TOO_MANY_QUARANTINED and "stopping here" in stopped[1]
     assert done[0] is ExitCode.DONE and len(rows(output)) == 13
+
+
+def test_a_configuration_may_change_until_a_part_is_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, output = corpus(tmp_path / "corpus"), tmp_path / "set"
+
+    def stop(*_arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartWorker, "run", stop)
+        assert run(config(folder), output)[0] is ExitCode.INTERRUPTED
+    assert plan_files(output) and not committed_numbers(output)
+    salted = config(folder, codec=ToyCodec.Config(salt="other"))
+    assert run(salted, output)[0] is ExitCode.DONE
+    run(salted, tmp_path / "plain")
+    assert result(output) == result(tmp_path / "plain")
+    with pytest.raises(InputError, match="One folder never mixes two"):
+        run(config(folder), output)
+
+
+def test_a_file_is_no_folder_for_a_data_set(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for output in (tmp_path / "file", tmp_path / "file" / "set"):
+        with pytest.raises(UsageError, match=r"A data set is a folder; .*/file is a file"):
+            run(config(corpus(tmp_path / "corpus", speakers=1, each=1)), output)
