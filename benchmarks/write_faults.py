@@ -36,7 +36,8 @@ MAX_CALLS, MAX_NAME = 8192, 120
 KILL = -1
 TEMPORARY = ".tmp-"
 COMMITTED = ("shards", "quarantine", "vectors")
-LOCK = "valle.lock"
+LOCK, REUSE = "valle.lock", "plan/.tmp-reuse.sqlite"
+"""Not part of the data set: who works on it, and an index that workers read; the next run removes both."""
 
 
 class Orders(ctypes.Structure):
@@ -80,15 +81,17 @@ class Scenario:
     before: tuple[str, ...] = ()
 
 
-PREPARE = "prepare CONFIG -o SET --workers 0"
+PREPARE, PREPARE_DONE = "prepare CONFIG -o SET --workers 0", "prepare CONFIG -o DONE --workers 0"
 SCENARIOS = (
     Scenario("prepare", PREPARE),
     Scenario("prepare, going on", PREPARE, before=(f"{PREPARE} --limit 3",)),
     Scenario("prepare, HDF5", f"{PREPARE.replace('CONFIG', 'CONFIG shards=hdf5')}"),
+    Scenario("prepare, reusing", f"{PREPARE} --reuse DONE", before=(PREPARE_DONE,)),
     Scenario("metadata", "metadata SET", before=(PREPARE,)),
     Scenario("metadata, anew", "metadata merge SET --seed 1 --no-report", before=(PREPARE, "metadata merge SET --no-report")),
+    Scenario("metadata duplicates", "metadata duplicates SET", before=(PREPARE,)),
     Scenario("metadata compact", "metadata compact SET", before=(PREPARE,)),
-    Scenario("metadata hdf5", "metadata hdf5 DONE SET", before=("prepare CONFIG -o DONE --workers 0",)),
+    Scenario("metadata hdf5", "metadata hdf5 DONE SET", before=(PREPARE_DONE,)),
 )
 
 
@@ -209,6 +212,7 @@ class Bench:
             yield f"the message does not say what happened: {said}"
         if "Traceback" in said:
             yield f"a traceback: {said}"
+        temporary -= {REUSE}
         if temporary and not fault.lasting and fault.code != KILL and not self.calls()[at - 1].startswith("unlink"):
             yield f"left behind: {sorted(temporary)}"
         if again := self.run(command):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from pipelines.catalog import sound_key
+from pipelines.scratch import told_plainly
 from valle_data import files
 from valle_data.errors import UsageError
 from valle_data.records import CodedUtterance, PlannedUtterance
@@ -42,7 +43,7 @@ def write_index(path: Path, datasets: Sequence[Path]) -> int:
     if isinstance(path, RemotePath):
         raise UsageError("`--reuse` needs an output folder that workers see as files; an object store is none. Prepare locally and copy, or leave it out.")
     path.unlink(missing_ok=True)
-    with closing(sqlite3.connect(path, isolation_level=None)) as db:
+    with told_plainly(str(path)), closing(sqlite3.connect(path, isolation_level=None)) as db:
         for pragma in ("journal_mode = OFF", "synchronous = OFF"):
             db.execute(f"PRAGMA {pragma}")
         db.execute("CREATE TABLE has (id TEXT PRIMARY KEY, fingerprint TEXT, sound TEXT, speaker TEXT, dataset INT, part INT) WITHOUT ROWID")

@@ -45,7 +45,8 @@ def test_what_is_neither_before_nor_after_would_be_seen() -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
-    (tmp_path / "set").write_text("a file")
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set/quarantine").write_text("a file")
     with pytest.raises(InputError, match="Could not create the folder") as caught:
         run(config(corpus(tmp_path / "corpus", speakers=1, each=1)), tmp_path / "set")
     assert caught.value.reason is ReasonCode.STORAGE_FAILED
