@@ -99,7 +99,7 @@ FORMS = {
     "long TextGrid": (".TextGrid", LONG_GRID),
     "short TextGrid": (".TextGrid", SHORT_GRID),
     "lab": (".lab", "1.0 2.5 One two.\n2.5 62.25\n62.25 64.0 Three.\n"),
-    "htk lab": (".lab", "10000000 25000000 One two.\n622500000 640000000 Three.\n"),
+    "htk lab": (".lab", "0 10000000 sil\n10000000 25000000 One two.\n25000000 622500000 pau\n622500000 640000000 Three.\n"),
 }  # fmt: skip
 
 
@@ -117,6 +117,8 @@ def test_every_form_says_the_same(form: str, tmp_path: Path) -> None:
 def test_speakers_and_languages_come_along(tmp_path: Path) -> None:
     (tmp_path / "talk.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.500\n<v.loud Ann Lee>One two.</v>\n", encoding="utf-8")
     assert given_timestamps(utterance(tmp_path)) == [Timed(1.0, 2.5, "One two.", "Ann Lee")]
+    (tmp_path / "talk.vtt").write_text("WEBVTT\n\n00:01.000 --> 00:02.500\n<v Q&amp;A>this &amp; that &lt;3\n", encoding="utf-8")
+    assert given_timestamps(utterance(tmp_path)) == [Timed(1.0, 2.5, "this & that <3", "Q&A")]
     rows = json.dumps([{"start": 0, "end": 1, "speaker": "bob", "language": "de"}])
     assert given_timestamps(utterance(tmp_path, segments=rows)) == [Timed(0.0, 1.0, "", "bob", "de")], "what the corpus says goes before a file"
 

@@ -8,6 +8,8 @@ Beside `talk.wav` one of these is looked for, in this order:
 - `talk.TextGrid`: Praat, long or short form. The tier is the only interval tier, or one named sentences, utterances, segments, transcript or text.
 - `talk.lab`: lines `start end text`, whole numbers in 100 ns as HTK writes them, others in seconds.
 
+Intervals labelled `sil`, `sp` and the like are silence.
+
 `Utterance.extra["segments"]` holds the same JSON list and goes before any file.
 """
 
@@ -16,6 +18,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +32,8 @@ MAX_BYTES = 64 * 1024 * 1024
 HTK_UNIT_S = 1e-7
 CLOCK = re.compile(r"^\s*(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})\s*-->\s*(?:(\d+):)?(\d{1,2}):(\d{1,2})[.,](\d{1,3})")
 VOICE = re.compile(r"<v(?:\.[^\s>]*)?\s+([^>]+)>")
+SILENCE = frozenset({"sil", "sp", "pau", "<sil>", "<p:>", "#"})
+"""Labels with which HTK, festival and forced aligners write that nobody speaks."""
 SUBTITLE_TAG = re.compile(r"</?[a-zA-Z][^>]*>|<\d[\d:.]*>|\{\\[^}]*\}")
 
 
@@ -137,8 +142,8 @@ def _cue(block: str, where: str) -> Timed | None:
     start_s, end_s = _seconds(clock.groups()[:4]), _seconds(clock.groups()[4:])
     words = " ".join(lines[arrow + 1 :])
     voice = VOICE.search(words)
-    text = " ".join(SUBTITLE_TAG.sub("", words).split())
-    return Timed(start_s, end_s, text, voice.group(1).strip() if voice else None) if text else None
+    text = " ".join(unescape(SUBTITLE_TAG.sub("", words)).split())
+    return Timed(start_s, end_s, text, unescape(voice.group(1)).strip() if voice else None) if text else None
 
 
 def _seconds(clock: Sequence[str | None]) -> float:
@@ -147,14 +152,18 @@ def _seconds(clock: Sequence[str | None]) -> float:
 
 
 def _textgrid(text: str, where: str) -> list[Timed]:
-    return [Timed(label.start_s, label.end_s, label.text.strip()) for label in textgrid_labels(text, where) if label.text.strip()]
+    return [Timed(label.start_s, label.end_s, label.text.strip()) for label in textgrid_labels(text, where) if _is_said(label.text.strip())]
 
 
 def _lab(text: str, where: str) -> list[Timed]:
     lines = [line.split(maxsplit=2) for line in text.splitlines() if line.strip()]
     if not lines or not all(_is_number(word) for word in lines[0][:2]) or len(lines[0]) < 2:
         return []
-    return [Timed(*times, label) for times, label in _lab_rows(lines, where) if label]
+    return [Timed(*times, label) for times, label in _lab_rows(lines, where) if _is_said(label)]
+
+
+def _is_said(label: str) -> bool:
+    return bool(label) and label.lower() not in SILENCE
 
 
 def _lab_rows(lines: Sequence[Sequence[str]], where: str) -> Iterator[tuple[tuple[float, float], str]]:
