@@ -131,6 +131,12 @@ def test_chunks_are_joined_with_times_averages_and_one_language() -> None:
     assert one.scores["asr_confidence"] == pytest.approx((0.5 * longest + 0.8 * rest) / 45) and one.scores["asr_language_prob"] == 0.9
 
 
+def test_chunks_of_a_language_without_spaces_are_joined_without_one() -> None:
+    made = scripted(Transcript("今日は良い", "ja"), Transcript("天気です", "ja"), rules={"min_speech_ratio": 0, "min_characters_per_second": 0})
+    silence = np.zeros(45 * RATE, np.float32)
+    assert kept(made.process([work_of(silence, RATE, text="", language="ja")])[0]).utterance.text == "今日は良い天気です"
+
+
 def test_a_language_that_nobody_knew_is_the_recognised_one() -> None:
     outcomes = stage().process(
         [replace(work, utterance=replace(work.utterance, language=tag)) for work, tag in zip(works(["", ""]), ["und", "en-gb"], strict=True)]

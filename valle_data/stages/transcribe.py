@@ -18,7 +18,7 @@ from valle_data.recognisers import RECOGNISERS, held
 from valle_data.recognisers.base import RATE_HZ, Recogniser, Transcript, is_undetermined
 from valle_data.records import CodedUtterance
 from valle_data.segmenters.silero import SileroSegmenter, speech_frames
-from valle_data.speech.judging import character_error_rate
+from valle_data.speech.judging import character_error_rate, spaceless
 from valle_data.speech.quiet import split_long
 from valle_data.speech.suspicion import Suspicion, SuspicionRules, suspicion
 from valle_data.stages.base import Outcome, Stage, Tools, Work
@@ -163,7 +163,7 @@ def _chunks(index: int, work: Work, max_chunk_s: float) -> Iterator[_Chunk]:
 
 
 def _joined(parts: Sequence[tuple[_Chunk, Transcript | InputError]]) -> Transcript | InputError:
-    """One transcript of the chunks of an utterance: texts end to end, the language of the longest chunk, averages weighted by length."""
+    """One transcript of the chunks of an utterance: texts end to end, the language of the longest text, averages weighted by length."""
     heard = [(chunk, outcome) for chunk, outcome in parts if isinstance(outcome, Transcript)]
     if len(heard) < len(parts):
         return next(outcome for _, outcome in parts if isinstance(outcome, InputError))
@@ -172,7 +172,7 @@ def _joined(parts: Sequence[tuple[_Chunk, Transcript | InputError]]) -> Transcri
     longest = max((outcome for _, outcome in heard), key=lambda outcome: len(outcome.text))
     words = tuple(replace(word, start_s=word.start_s + chunk.start_s, end_s=word.end_s + chunk.start_s) for chunk, outcome in heard for word in outcome.words)
     return Transcript(
-        " ".join(outcome.text for _, outcome in heard if outcome.text),
+        ("" if spaceless(longest.language) else " ").join(outcome.text for _, outcome in heard if outcome.text),
         longest.language,
         words,
         _average([(chunk, outcome.confidence) for chunk, outcome in heard]),
