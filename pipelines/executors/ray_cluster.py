@@ -13,7 +13,6 @@ import ray
 import ray._private.ray_constants as ray_constants
 import ray._private.state as ray_state
 import ray._private.worker as ray_worker
-from ray.exceptions import RayError
 
 from pipelines.executors.base import Note
 from pipelines.executors.pools import Pool
@@ -70,7 +69,7 @@ def _init(address: str | None, pools: Sequence[Pool], wanted: Sequence[int | Non
         store = {"object_store_memory": LITTLE_STORE_BYTES} if len(pools) == 1 else {}
         with _loopback():
             ray.init(address="local", num_cpus=max(usable_cores(), needed), include_dashboard=False, **store, **common)
-    except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+    except Exception as error:  # ray raises just that when its daemons do not come up in time
         where = f"at {address!r}" if address else "on this machine"
         raise EnvironmentProblem(
             f"Ray {where} cannot be reached or started: {str(error).splitlines()[0] if str(error) else type(error).__name__} "
