@@ -92,12 +92,15 @@ class Catalog:
                 self._know_from_index(dataset, record)
             for row in read_quarantine(dataset, record).to_pylist():
                 self._refuse(row["utt_id"], record.part, row["fingerprint"], row["reason"], retried)
-        self._settle()
 
     def _settle(self) -> None:
         """Have what follows from `known` follow it."""
         for query in ("DELETE FROM sounds", _SOUNDS, "DELETE FROM cut", _INCOMPLETE):
             self._db.execute(query)
+        whole = self._db.execute("SELECT digest, listed.utterance FROM known JOIN listed USING (id) WHERE piece != '' AND begin_margin_s = 0")
+        for digest, data in whole:  # what was cut has the sound of all its pieces
+            recording = decode(data)
+            self.other_with(sound_key(digest, recording.audio), recording)
 
     def _know(self, rows: list[dict[str, object]], retried: Collection[str]) -> None:
         kept = []
@@ -136,7 +139,7 @@ class Catalog:
             self._db.execute("INSERT OR REPLACE INTO refused VALUES (?, ?)", (fingerprint, reason == ReasonCode.DUPLICATE_AUDIO))
 
     def list(self, entries: Iterable[Utterance | ListingProblem]) -> int:
-        """Take in a corpus and return how many utterances it has. Raises InputError `duplicate_id`, naming both paths."""
+        """Take in a corpus, after `load`, and return how many utterances it has. Raises InputError `duplicate_id`, naming both paths."""
         count = 0
         for entry in entries:
             if isinstance(entry, ListingProblem):
@@ -152,6 +155,7 @@ class Catalog:
                 raise self._same_id(utterance) from None
             count += 1
         self._db.execute('CREATE INDEX by_speaker ON listed ("group", speaker, id)')
+        self._settle()
         return count
 
     def _same_id(self, utterance: Utterance) -> InputError:

@@ -174,3 +174,13 @@ def test_a_file_is_no_folder_for_a_data_set(tmp_path: Path) -> None:
     for output in (tmp_path / "file", tmp_path / "file" / "set"):
         with pytest.raises(UsageError, match=r"A data set is a folder; .*/file is a file"):
             run(config(corpus(tmp_path / "corpus", speakers=1, each=1)), output)
+
+
+def test_the_copy_of_a_long_recording_is_found_by_a_later_run(tmp_path: Path) -> None:
+    folder, output = tmp_path / "corpus", tmp_path / "set"
+    first = long_recording(folder, "long", count=8)
+    run(config(folder, **GIVEN), output)
+    for ending in (".wav", ".json"):
+        (folder / "g" / "s" / f"again{ending}").write_bytes(first.with_suffix(ending).read_bytes())
+    run(config(folder, **GIVEN), output)
+    assert [row["reason"] for row in quarantined(output)] == ["duplicate_audio"] and len(rows(output)) == 8
