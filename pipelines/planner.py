@@ -7,10 +7,12 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from threading import Lock
 from typing import Literal
 
 from pipelines.catalog import Catalog, Cut, owner_name, sound_key
-from valle_data.audio import AudioInfo, AudioLimits, probe
+from valle_data.audio import AudioInfo, AudioLimits
+from valle_data.decoder_process import DecoderProcess
 from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance, Rejection, Utterance
 from valle_data.shards.index import printable
@@ -20,6 +22,7 @@ from valle_data.stages.base import segment_id
 from valle_data.text.normalize import normalize
 
 READERS = 4
+HEADER_LIMIT_S = 30.0
 WINDOW = 512
 """Utterances looked at together: enough for the readers, and no more in memory."""
 REJECTIONS_PER_PART = 1000
@@ -98,9 +101,10 @@ def _refused_by_listing(catalog: Catalog) -> Iterator[Rejection]:
 
 def _outcomes(catalog: Catalog, options: PlanOptions, looked_at: Callable[[], None]) -> Iterator[PlannedUtterance | Rejection]:
     new, num_left = catalog.new(), options.limit
+    headers = _Headers(options.limits)
     with ThreadPoolExecutor(READERS) as pool:
         while window := list(itertools.islice(new, WINDOW if num_left is None else min(WINDOW, num_left))):
-            for candidate in _candidates(window, options, pool):
+            for candidate in _candidates(window, options, headers, pool):
                 if not catalog.was_refused(candidate.mark, as_duplicate=False):  # if it was, its sound is free for another
                     outcomes = list(_judge(candidate, catalog, options))
                     yield from outcomes
@@ -108,9 +112,20 @@ def _outcomes(catalog: Catalog, options: PlanOptions, looked_at: Callable[[], No
                 looked_at()
 
 
-def _candidates(utterances: Sequence[Utterance], options: PlanOptions, pool: ThreadPoolExecutor) -> Iterator[Candidate]:
+class _Headers:
+    """`probe` in a child process, as a header may crash the library that reads it; for several threads."""
+
+    def __init__(self, limits: AudioLimits) -> None:
+        self._decoder, self._turn = DecoderProcess(limits), Lock()
+
+    def probe(self, place: AudioRef) -> AudioInfo:
+        with self._turn:
+            return self._decoder.probe(place, HEADER_LIMIT_S)
+
+
+def _candidates(utterances: Sequence[Utterance], options: PlanOptions, headers: _Headers, pool: ThreadPoolExecutor) -> Iterator[Candidate]:
     places = list(dict.fromkeys(place_of(utterance.audio) for utterance in utterances))
-    sources = dict(zip(places, pool.map(lambda place: look_at(place, options.limits), places), strict=True))
+    sources = dict(zip(places, pool.map(lambda place: look_at(place, headers), places), strict=True))
     for utterance in utterances:
         beside = tuple(filter(None, (digest(utterance) for digest in options.digests_beside)))
         yield Candidate(utterance, sources[place_of(utterance.audio)], beside)
@@ -121,10 +136,10 @@ def place_of(audio: AudioRef) -> AudioRef:
     return AudioRef(audio.path, offset=audio.offset, nbytes=audio.nbytes)
 
 
-def look_at(place: AudioRef, limits: AudioLimits) -> Source:
+def look_at(place: AudioRef, headers: _Headers) -> Source:
     """The digest and header of a recording. Raises InputError `storage_failed` for a disk that fails."""
     try:
-        info: AudioInfo | InputError = probe(place, limits)
+        info: AudioInfo | InputError = headers.probe(place)
     except InputError as error:
         if error.reason is ReasonCode.STORAGE_FAILED:
             raise

@@ -1,6 +1,7 @@
 """Functions that misbehave in earnest over files and texts with telling names: for the child of a decoder, and as stages.
 
-`segv`: the process gets a real SIGSEGV. `stop`: it stands still. `swell`: it takes memory without end. `bug`: an exception that nobody expects.
+A decoder misbehaves over the samples of a file, or over its header where the name says so. `segv`: the
+process gets a real SIGSEGV. `stop`: it stands still. `swell`: it takes memory without end. `bug`: an exception that nobody expects.
 Importing this module puts its codec and phonemizer into the tables, also in a worker process that unpickles their configuration.
 """
 
@@ -44,9 +45,10 @@ def read_sound(ref: AudioRef, limits: AudioLimits) -> Sound:
     return audio.read_sound(ref, limits)
 
 
-def probe(path: str, limits: AudioLimits) -> AudioInfo:
-    misbehave(os.path.basename(path))
-    return audio.probe(path, limits)
+def probe(recording: AudioRef, limits: AudioLimits) -> AudioInfo:
+    name = os.path.basename(recording.path)
+    misbehave(name if "header" in name else "")
+    return audio.probe(recording, limits)
 
 
 class TroublesomeDecoder(DecoderProcess):

@@ -29,16 +29,15 @@ ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
 
 @dataclass(frozen=True)
 class _Request:
-    """A function of the child's module, its argument, and the file it is about."""
+    """A function of the child's module, and what it is about."""
 
     function: str
-    argument: AudioRef | str
-    path: str
+    recording: AudioRef
     time_limit_s: float
 
     @property
     def file(self) -> str:
-        return repr(os.path.realpath(self.path))
+        return repr(os.path.realpath(self.recording.path))
 
 
 @dataclass(frozen=True)
@@ -69,11 +68,11 @@ class DecoderProcess:
 
         A lost child is replaced and asked once more: something else may have killed or stopped it.
         """
-        return self._ask(_Request("read_sound", ref, ref.path, time_limit_s))
+        return self._ask(_Request("read_sound", ref, time_limit_s))
 
-    def probe(self, path: str, time_limit_s: float) -> AudioInfo:
+    def probe(self, recording: AudioRef, time_limit_s: float) -> AudioInfo:
         """What `probe` returns or raises, or as with `read`."""
-        return self._ask(_Request("probe", path, path, time_limit_s))
+        return self._ask(_Request("probe", recording, time_limit_s))
 
     def _start(self) -> ChildProcess:
         child = ChildProcess("valle_data.decoder_process:serve", environment=ONE_THREAD)
@@ -144,7 +143,7 @@ def serve(connection: Connection) -> None:
 
 def _answer(function: Callable[[Any, AudioLimits], Any], request: _Request, limits: AudioLimits) -> Any:
     try:
-        return function(request.argument, limits)
+        return function(request.recording, limits)
     except MemoryError:
         message = "The decoder wanted more memory than `decode.max_decoded_bytes` gives it. Convert the recording with another program, or leave it out."
         return InputError(ReasonCode.DECODER_CRASHED, f"{request.file}: {message}")

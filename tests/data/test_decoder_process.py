@@ -37,7 +37,7 @@ def test_sounds_are_those_of_this_process(decoder: DecoderProcess, suffix: str, 
     ref = AudioRef(str(noise(tmp_path / f"a.{suffix}")), **stretch)
     ours, theirs = read_sound(ref, LIMITS), decoder.read(ref, 10)
     assert theirs.sample_rate_hz == 16000 and np.array_equal(theirs.samples, ours.samples) and theirs.samples.flags.writeable
-    assert decoder.probe(ref.path, 10) == probe(ref.path, LIMITS)
+    assert decoder.probe(ref, 10) == probe(ref, LIMITS)
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>"])
@@ -71,8 +71,8 @@ def test_a_file_that_breaks_the_decoder_is_lost_alone(name: str, reason: ReasonC
 def test_a_header_that_breaks_the_decoder_is_lost_alone(tmp_path: Path) -> None:
     decoder = TroublesomeDecoder(LIMITS)
     with pytest.raises(InputError, match="SIGSEGV"):
-        decoder.probe(str(noise(tmp_path / "segv.wav")), 2)
-    assert decoder.probe(str(noise(tmp_path / "good.wav")), 2).num_frames == 8000
+        decoder.probe(AudioRef(str(noise(tmp_path / "header-segv.wav"))), 2)
+    assert decoder.probe(AudioRef(str(noise(tmp_path / "good.wav"))), 2).num_frames == 8000
 
 
 def test_a_child_that_somebody_else_killed_costs_no_file(decoder: DecoderProcess, tmp_path: Path) -> None:
