@@ -38,7 +38,7 @@ _SOUNDS = "INSERT OR IGNORE INTO sounds SELECT sound, path, id FROM known WHERE 
 _INCOMPLETE = """INSERT INTO cut SELECT id, min(length_s), min(digest) FROM known WHERE piece != '' GROUP BY id
                  HAVING min(begin_margin_s) > 0 OR min(end_margin_s) > 0 OR count(*) <= round((max(begin_s) - min(begin_s)) / min(length_s))"""
 _IS_NEW = "(NOT EXISTS (SELECT 1 FROM known WHERE known.id = listed.id) OR EXISTS (SELECT 1 FROM cut WHERE cut.id = listed.id))"
-_PRAGMAS = ("journal_mode = OFF", "synchronous = OFF", "cache_size = -32768", "temp_store = FILE")
+_PRAGMAS = ("journal_mode = OFF", "synchronous = OFF", "cache_size = -16384", "temp_store = FILE")
 _BATCH = 1000
 
 

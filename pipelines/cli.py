@@ -85,6 +85,7 @@ def synth(
     max_duration: Annotated[float, typer.Option("--max-duration", min=0.0, metavar="SECONDS", help="Stop there.")] = 20.0,
     nar_temperature: Annotated[float, typer.Option("--nar-temperature", min=0.0, help="Of the levels above the first; 0 takes the likeliest code.")] = 0.0,
     seed: Annotated[int | None, typer.Option("--seed", min=0, help="The same seed says it the same way. Default: a new one each time.")] = None,
+    codec: Annotated[str | None, typer.Option("--codec", metavar="NAME", help="Decode with another codec for the same codes, as vocos for encodec's.")] = None,
     json: Json = False,
     debug: Debug = False,
     log_file: LogFile = None,
@@ -113,6 +114,7 @@ def synth(
             max_duration_s=max_duration,
             nar_temperature=nar_temperature,
             seed=seed,
+            codec=codec,
         )
         return command.run(request, console=console)
 

@@ -18,7 +18,7 @@ from valle_data.errors import InputError, UsageError
 from valle_data.records import Utterance
 from valle_data.shards.base import SAFE_ID, record_path
 from valle_data.shards.index import printable
-from valle_data.shards.plan import FOLDER, PARTS_PER_FILE, PlannedPart, committed_numbers, save_plan, unfinished_parts, withdraw
+from valle_data.shards.plan import FOLDER, PARTS_PER_FILE, UTTERANCES_PER_FILE, PlannedPart, committed_numbers, save_plan, unfinished_parts, withdraw
 from valle_data.stages import STAGES
 from valle_data.stores.remote_path import RemotePath
 from valle_data.text.phonemizers.base import Phonemizer
@@ -165,7 +165,7 @@ class Intake:
             self._console.info(f"Planning {self.tally.num_new:,} new utterances.")
         for part in new:
             waiting.append(part)
-            if len(waiting) == PARTS_PER_FILE:
+            if len(waiting) == PARTS_PER_FILE or sum(len(each.utterances) for each in waiting) >= UTTERANCES_PER_FILE:
                 yield from self._write(waiting)
                 waiting = []
         yield from self._write(waiting)

@@ -11,6 +11,7 @@ import soundfile
 from pydantic import ValidationError
 
 from pipelines.console import Console
+from valle_data.codecs import CODECS
 from valle_data.errors import ExitCode, InputError, ReasonCode, UsageError
 from valle_model.decoding.filters import SamplingConfig
 from valle_model.synthesis import CONTINUATION, SynthesisRequest, SynthesisResult, real_time_factor
@@ -22,7 +23,10 @@ MAX_DURATION_S = 120.0  # of one text: keys and values of all of it are held in 
 
 @dataclass(frozen=True)
 class SynthOptions:
-    """What `valle synth` was asked for; `seed` None means: take a new one, and say which."""
+    """What `valle synth` was asked for; `seed` None means: take a new one, and say which.
+
+    `codec` decodes in place of the model's own, as `vocos` does for the codes of `encodec`.
+    """
 
     texts: tuple[str, ...]
     checkpoint: Path
@@ -39,12 +43,13 @@ class SynthOptions:
     max_duration_s: float
     nar_temperature: float
     seed: int | None
+    codec: str | None = None
 
 
 def run(options: SynthOptions, console: Console) -> ExitCode:
     """Write one wave file a text, and beside it a `.json` with all options, so that it can be made again."""
     seed = options.seed if options.seed is not None else secrets.randbelow(2**31)
-    voice = Voice.load(options.checkpoint)
+    voice = Voice.load(options.checkpoint, codec=CODECS[options.codec].Config() if options.codec else None)
     for problem in voice.passed_over:
         console.warning(f"A newer checkpoint is not complete and was passed over: {problem}. Speaking with {voice.checkpoint.name}.")
     requests = make_requests(options, voice, seed)

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from valle_data.audio import AudioLimits, read_audio
-from valle_data.codecs import CODECS
 from valle_data.codecs.base import Codec
+from valle_data.codecs.opened import open_codec
+from valle_data.config import EntryConfig
 from valle_data.errors import InputError, ReasonCode, UsageError
 from valle_data.records import AudioRef
 from valle_data.registry import nearest
@@ -24,14 +25,9 @@ MAX_CHARACTERS = 2000
 MAX_PROMPT_S = 60.0
 
 
-def load_codec(card: ModelCard) -> Codec:
-    """The codec a model was trained on; refuses one with other weights, rate or levels."""
-    codec: Codec = CODECS.build(CODECS[card.codec.name].Config.model_validate(card.codec_config))
-    if codec.spec != card.codec:
-        raise InputError(
-            ReasonCode.DATASET_MISMATCH, f"The model was trained on codes of {card.codec}; the codec here is {codec.spec}. Use that codec's weights."
-        )
-    return codec
+def load_codec(card: ModelCard, instead: EntryConfig | None = None) -> Codec:
+    """The codec a model was trained on, or another that decodes its codes (`instead`); refuses one with other weights, rate or levels."""
+    return open_codec(card.codec, card.codec_config, instead=instead)
 
 
 def load_phonemizer(card: ModelCard) -> Phonemizer:
@@ -54,13 +50,13 @@ class Voice:
         self.checkpoint, self.passed_over = chosen.folder, chosen.broken
 
     @classmethod
-    def load(cls, path: Path, device: str = "auto") -> Self:
-        """From a run folder (its newest complete checkpoint) or one checkpoint folder."""
+    def load(cls, path: Path, device: str = "auto", codec: EntryConfig | None = None) -> Self:
+        """From a run folder (its newest complete checkpoint) or one checkpoint folder. `codec` decodes in place of the one the model was trained on."""
         chosen = resolve(path)
         card = ModelCard.load(chosen.folder)
         model = card.build()
         load_weights(model, chosen.folder)
-        return cls(card, Synthesizer(model.to(pick_device(device)), card.layout, load_codec(card)), load_phonemizer(card), chosen)
+        return cls(card, Synthesizer(model.to(pick_device(device)), card.layout, load_codec(card, codec)), load_phonemizer(card), chosen)
 
     def language(self, wanted: str | None) -> str:
         """`wanted`, if the model knows it; none means the first language of the model."""

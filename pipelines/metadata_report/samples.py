@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from valle_data import files
 from valle_data.audio import AudioLimits, probe, read_audio
-from valle_data.codecs import CODECS
 from valle_data.codecs.base import Codec
+from valle_data.codecs.opened import open_codec
 from valle_data.errors import EnvironmentProblem, InputError, ReasonCode, UsageError
 from valle_data.records import AudioRef
 from valle_data.shards.commit import read_part_index
@@ -65,12 +65,9 @@ def load_codec(manifest: DatasetManifest) -> tuple[Codec | None, str]:
     """The codec the data set was made with, or None and why it cannot be had here."""
     name = manifest.codec.name
     try:
-        codec = CODECS.build(CODECS[name].Config.model_validate(dict(manifest.codec_config)))
+        return open_codec(manifest.codec, manifest.codec_config), ""
     except (InputError, UsageError, EnvironmentProblem, FileNotFoundError) as error:
         return None, f"The codec {name!r} cannot be loaded here: {error}"
-    if codec.spec != manifest.codec:
-        return None, f"The data set was made with the codec {manifest.codec}; here is {codec.spec}."
-    return codec, ""
 
 
 def fetch(dataset: Path, records: Sequence[CommitRecord], rows: pa.Table, numbers: Iterable[int]) -> dict[int, dict[str, Any]]:

@@ -188,6 +188,7 @@ SYNTH_FLAGS = {
     "--max-duration 3.5": ("max_duration_s", 3.5),
     "--nar-temperature 0.3": ("nar_temperature", 0.3),
     "--seed 11": ("seed", 11),
+    "--codec vocos": ("codec", "vocos"),
 }
 
 

@@ -23,7 +23,8 @@ from valle_data.shards.base import SHARD_NAME, part_name, quarantine_path
 from valle_data.shards.index import decode_table, encode_table, printable
 
 FOLDER = "plan"
-PARTS_PER_FILE = 128
+PARTS_PER_FILE, UTTERANCES_PER_FILE = 128, 8192
+"""A file of the plan is closed when it has so many of either: what is planned and not yet written down is all that planning holds in memory."""
 _FILE_NAME = re.compile(r"plan-(\d{6,})-(\d{6,})\.parquet")
 PLAN_SCHEMA = pa.schema(
     [
