@@ -29,8 +29,8 @@ MIN_SAMPLE_RATE_HZ, MAX_SAMPLE_RATE_HZ = 4000, 192000
 BLOCK_FRAMES = 1 << 16
 BYTES_PER_SAMPLE = 4
 READ_BYTES = 1 << 16
-ROUNDING_FRAMES = 1
-"""How far a stretch may reach beyond its recording: start and length in seconds are rounded to frames each for itself."""
+ROUNDING_S = 0.01
+"""How far a stretch may reach beyond its recording: tables give starts and lengths in seconds with two decimals, each rounded for itself."""
 FULL_SCALE = 0.9999
 ABSURD_SAMPLE = 16.0
 """24 dB over full scale: no float recording gets there, integers stored as floats do."""
@@ -211,7 +211,7 @@ def _decode(decoder: soundfile.SoundFile, ref: AudioRef, limits: AudioLimits, de
     rate = decoder.samplerate
     start = round(ref.start_s * rate)
     wanted = None if ref.duration_s is None else round(ref.duration_s * rate)
-    if wanted is not None and declared_frames is not None and 0 < start + wanted - declared_frames <= ROUNDING_FRAMES:
+    if wanted is not None and declared_frames is not None and 0 < start + wanted - declared_frames <= ROUNDING_S * rate:
         wanted = declared_frames - start
     if start < 0 or (wanted is not None and wanted <= 0) or (declared_frames is not None and start + (wanted or 0) > declared_frames):
         raise _outside(ref, "what the header declares" if declared_frames is None else f"{declared_frames / rate:.3f} s")
@@ -221,7 +221,7 @@ def _decode(decoder: soundfile.SoundFile, ref: AudioRef, limits: AudioLimits, de
     blocks = list(_blocks(decoder, start, ref.channel, wanted, limits))
     num_read = sum(len(block.mono) for block in blocks)
     if declared_frames is None and wanted is not None and num_read < wanted:
-        if wanted - num_read > ROUNDING_FRAMES:
+        if wanted - num_read > ROUNDING_S * rate:
             raise _outside(ref, f"{(start + num_read) / rate:.3f} s")
         wanted = num_read
     expected = declared_frames if declared_frames is not None else least_frames or 0

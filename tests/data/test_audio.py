@@ -470,10 +470,12 @@ def test_a_range_is_a_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "mp3"])
-def test_a_stretch_to_the_end_may_be_a_rounded_frame_too_long(tmp_path: Path, kind: str) -> None:
+def test_a_stretch_to_the_end_may_be_too_long_by_rounding(tmp_path: Path, kind: str) -> None:
     path = write(tmp_path / f"a.{kind}", tone(0.5), RATE, kind)
     frames = soundfile.info(path).frames
     start_s, duration_s = (100.5 + 1e-4) / RATE, (frames - 100.5 + 1e-4) / RATE  # each is rounded up
     found = read_audio(AudioRef(str(path), start_s, duration_s), RATE, LIMITS)
     assert len(found) == frames - 101
-    assert refusal(path, start_s=start_s, duration_s=duration_s + 1 / RATE).reason is ReasonCode.TOO_SHORT
+    two_decimals = read_audio(AudioRef(str(path), 0.0, frames / RATE + 0.005), RATE, LIMITS)
+    assert len(two_decimals) == frames
+    assert refusal(path, start_s=start_s, duration_s=duration_s + 0.011).reason is ReasonCode.TOO_SHORT
