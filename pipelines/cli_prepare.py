@@ -55,7 +55,7 @@ def prepare(
         from pipelines.config_files import load
 
         settings, target = load(command.PrepareConfig, config, overrides), locate(output) if output else Path("work", config.stem)
-        executor = _executor(workers, address)
+        executor = _executor(settings.executor, workers, address)
         if dry_run:
             if limit or reuse or retry_quarantine:
                 raise UsageError("`--dry-run` forecasts a whole run: leave out `--limit`, `--reuse` and `--retry-quarantine`.")
@@ -68,15 +68,22 @@ def prepare(
     return run_command("prepare", Reporting(json, debug, log_file), action)
 
 
-def _executor(workers: int | None, address: str | None) -> Any:
+def _executor(configured: Any, workers: int | None, address: str | None) -> Any:
+    """The configured executor, or the local one, as the flags change it. An address asks for Ray."""
     from pipelines.executors import EXECUTORS
     from pipelines.machine import usable_cores
 
-    if address is None:
-        return EXECUTORS["local"].Config(workers=usable_cores() if workers is None else workers)
-    if workers == 0:
+    name = "ray" if address is not None else configured.name if configured else "local"
+    options = configured.model_dump(exclude_unset=True) if configured and configured.name == name else {}
+    if address is not None:
+        options["address"] = None if address == "local" else address
+    if workers is not None:
+        options["workers"] = workers
+    elif name == "local":
+        options.setdefault("workers", usable_cores())
+    if name == "ray" and workers == 0:
         raise UsageError("On a Ray cluster the work is done by workers: `--workers` is at least 1 there. Leave it out to use the whole cluster.")
-    return EXECUTORS["ray"].Config(address=None if address == "local" else address, workers=workers)
+    return EXECUTORS[name].Config(**options)
 
 
 def _reasons(names: list[str] | None) -> tuple[str, ...]:

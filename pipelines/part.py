@@ -102,7 +102,7 @@ class PartJob(Job[PlannedPart, CommitRecord]):
     def rescue(self, rescue: Rescue[PlannedPart], beat: Beat) -> CommitRecord:
         """Leave out the utterances that end their worker, and commit the others as they would have been."""
         task, before = rescue.task, len(rescue.failures)
-        if (existing := committed(self.dataset, task.part)) is not None:
+        if (existing := committed(self.dataset, task, self.config_hash)) is not None:
             return existing
         done = isolate(PartTrials(self), task.utterances, rescue.limits, beat)
         works = tuple(work for state in done.made for work in state.works)
@@ -129,7 +129,7 @@ class PartWorker(Worker[Any, Any]):
         if isinstance(task, CommitRecord):
             return task
         if isinstance(task, PlannedPart):
-            if (existing := committed(self._job.dataset, task.part)) is not None:
+            if (existing := committed(self._job.dataset, task, self._job.config_hash)) is not None:
                 return existing
             task = PartState(task, tuple(Work.begin(planned) for planned in task.utterances), task.rejections)
         state = self.process(task)
@@ -165,10 +165,19 @@ class _Reporter:
         self._beat(Sign(self._stage, tuple(work.planned.utterance.id for work in works)))
 
 
-def committed(dataset: Path, part: int) -> CommitRecord | None:
-    """The record of a part that exists."""
-    path = record_path(dataset, part)
-    return load_record(path) if path.exists() else None
+def committed(dataset: Path, task: PlannedPart, config_hash: str) -> CommitRecord | None:
+    """The record of a part that exists. InputError `dataset_mismatch` when it was made of something else: a worker of an earlier plan came back late."""
+    path = record_path(dataset, task.part)
+    if not path.exists():
+        return None
+    record = load_record(path)
+    if record.part_id != task.part_id(config_hash):
+        raise InputError(
+            ReasonCode.DATASET_MISMATCH,
+            f"{path} was committed with part id {record.part_id[:12]}, the plan has {task.part_id(config_hash)[:12]}: "
+            f"a worker of an earlier plan finished late. Remove {path} and run the same command again: the part is made anew.",
+        )
+    return record
 
 
 def commit(job: PartJob, state: PartState) -> CommitRecord:

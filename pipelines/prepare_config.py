@@ -4,6 +4,7 @@ from typing import Any, Literal, cast
 
 from pydantic import Field, model_validator
 
+from pipelines.executors import EXECUTORS
 from pipelines.executors.pools import Pool, divided
 from pipelines.planner import MARGIN_S
 from valle_data.audio import AudioLimits
@@ -24,7 +25,8 @@ class PrepareConfig(StageOptions):
 
     `corpus`, or several `corpora` with labels of their own. `shards`: the format of the shard files. `part_duration_s`: about how much audio makes a part,
     the unit of work, retry and commit. `duplicate_audio`: the second utterance with the same sound goes to quarantine or stays.
-    `max_quarantine_fraction`: when more of the utterances are refused, the run ends with exit code 3.
+    `max_quarantine_fraction`: when more of the utterances are refused, the run ends with exit code 3. `executor`: who does the work, with its limits; the flags
+    `--workers` and `--address` go before it.
     """
 
     corpus: from_table(CORPORA) | None = None  # pyright: ignore[reportInvalidTypeForm]
@@ -35,6 +37,7 @@ class PrepareConfig(StageOptions):
     duplicate_audio: Literal["quarantine", "keep"] = "quarantine"
     part_duration_s: float = Field(default=900.0, ge=1, le=86_400)
     max_quarantine_fraction: float = Field(default=0.05, ge=0, le=1)
+    executor: from_table(EXECUTORS) | None = None  # pyright: ignore[reportInvalidTypeForm]
     pools: tuple[Pool, ...] = Field(default=(), description="how stages are divided among workers of a cluster; none: each worker runs all of them")
 
     @model_validator(mode="after")

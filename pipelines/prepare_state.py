@@ -7,12 +7,13 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from pipelines.catalog import Catalog, Stretch
 from pipelines.planner import place_of
 from pipelines.scratch import scratch_database
 from valle_data import files
-from valle_data.errors import InputError
+from valle_data.errors import InputError, ReasonCode
 from valle_data.records import AudioRef, PlannedUtterance
 from valle_data.shards.base import SHARD_NAME, record_path
 from valle_data.shards.commit import CommitRecord, load_record, read_quarantine
@@ -99,7 +100,9 @@ def _has_changed(stretch: Stretch, since_ns: int, digest: Callable[[AudioRef], s
 
 
 def summarize(dataset: Path) -> Summary:
-    """Counts over all committed parts. What was quarantined and later prepared counts as prepared, what was refused twice counts once."""
+    """Counts over all committed parts. What was quarantined and later prepared counts as prepared, what was refused twice counts once, and what is no longer
+    there is not counted.
+    """
     num_parts = num_utterances = 0
     duration_s = 0.0
     with scratch_database() as db:
@@ -109,10 +112,16 @@ def summarize(dataset: Path) -> Summary:
             num_parts, num_utterances, duration_s = num_parts + 1, num_utterances + record.num_utterances, duration_s + record.duration_s
             finished.add(record.part)
             rows = read_quarantine(dataset, record).select(["utt_id", "path", "reason"]).to_pylist() if record.num_quarantined else []
-            db.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", [(row["utt_id"] or row["path"], record.part, row["reason"]) for row in rows])
+            there = [row for row in rows if _is_there(row)]
+            db.executemany("INSERT OR REPLACE INTO refused VALUES (?, ?, ?)", [(row["utt_id"] or row["path"], record.part, row["reason"]) for row in there])
         _drop_prepared(db, dataset, finished)
         reasons = dict(db.execute("SELECT reason, count(*) FROM refused GROUP BY reason ORDER BY reason"))
     return Summary(num_parts, num_utterances, duration_s, sum(reasons.values()), reasons)
+
+
+def _is_there(row: dict[str, Any]) -> bool:
+    """Whether a quarantined recording still lies in the corpus; one that was never there (a table names it) counts."""
+    return row["utt_id"] is None or row["reason"] == ReasonCode.NOT_AUDIO or "\\x" in row["path"] or os.path.lexists(row["path"])
 
 
 def _drop_prepared(db: sqlite3.Connection, dataset: Path, finished: Collection[int]) -> None:

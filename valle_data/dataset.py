@@ -61,10 +61,10 @@ class Dataset:
         reader = IndexReader(folder, manifest, parts)
         num_unassigned = 0
         for table, shard in compact.rows(INDEX_COLUMNS) if compact else _rows_of(folder, manifest, records):
-            table = attribution.apply(table)
             chosen, unassigned = wanted.choose(table["utt_id"])
             num_unassigned += unassigned
-            reader.add(table if chosen is None else table.filter(chosen), shard if chosen is None else shard[chosen.to_numpy()])
+            kept = attribution.apply(table if chosen is None else table.filter(chosen))
+            reader.add(kept, shard if chosen is None else shard[chosen.to_numpy()])
         rows, names = reader.finish()
         return cls(folder, manifest, parts, rows, names, num_unassigned)
 

@@ -17,12 +17,12 @@ from tests.pipelines.test_prepare import quarantined, rows
 from tests.prepare_dummies import config, corpus, recording, result, run
 from valle_data.corpora import CORPORA
 from valle_data.dataset import Dataset
-from valle_data.errors import ExitCode
+from valle_data.errors import ExitCode, InputError
 from valle_data.shards import lock
 from valle_data.shards.base import record_path
 from valle_data.shards.check import check_dataset
 from valle_data.shards.commit import committed_parts
-from valle_data.shards.plan import committed_numbers, plan_files, unfinished_parts
+from valle_data.shards.plan import PlannedPart, committed_numbers, plan_files, unfinished_parts
 
 
 @pytest.fixture
@@ -165,3 +165,38 @@ def test_shards_have_the_format_that_was_asked_for(tmp_path: Path) -> None:
     tar, hdf5 = Dataset.open(tmp_path / "tar"), Dataset.open(tmp_path / "hdf5")
     assert {record.shard.rpartition(".")[2] for record in committed_parts(tmp_path / "hdf5")} == {"h5"} and check_dataset(tmp_path / "hdf5") == []
     assert len(tar) == len(hdf5) == 3 and all(np.array_equal(tar.codes(row), hdf5.codes(row)) for row in range(3))
+
+
+def test_the_executor_of_the_configuration_gives_way_to_flags() -> None:
+    from pipelines.cli_prepare import _executor
+    from pipelines.executors import EXECUTORS
+
+    local = EXECUTORS["local"].Config(workers=3, max_attempts=7)
+    assert _executor(local, None, None) == local
+    assert _executor(local, 5, None) == EXECUTORS["local"].Config(workers=5, max_attempts=7)
+    assert _executor(None, None, None).workers >= 1
+    with pytest.raises(ValueError, match="`--workers` is at least 1 there"):
+        _executor(None, 0, "auto")
+
+
+def test_what_was_taken_out_of_the_corpus_is_no_longer_counted(folder: Path, tmp_path: Path) -> None:
+    bad = recording(folder, "s0", "mute", seed=7, text=None)
+    strict = config(folder, max_quarantine_fraction=0.0)
+    assert run(strict, tmp_path / "set")[0] is ExitCode.TOO_MANY_QUARANTINED
+    bad.unlink()
+    assert run(strict, tmp_path / "set")[0] is ExitCode.DONE
+
+
+def test_a_part_that_a_late_worker_of_another_plan_committed_is_found(folder: Path, tmp_path: Path) -> None:
+    output = tmp_path / "set"
+    run(config(folder), output)
+    (output / "shards" / "part-000001.json").unlink()
+    part = next(unfinished_parts(output, committed_numbers(output)))
+    run(config(folder), output)
+    from pipelines.part import committed
+
+    other = PlannedPart(part.part, part.utterances[:1])
+    record = committed_parts(output)[1]
+    assert committed(output, part, record.config_hash) == record
+    with pytest.raises(InputError, match="a worker of an earlier plan finished late"):
+        committed(output, other, record.config_hash)

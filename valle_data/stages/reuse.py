@@ -40,7 +40,8 @@ def _models(stage: str, manifest: DatasetManifest) -> Any:
     """The codec or phonemizer, which the data set names apart from the options of their stages."""
     phonemizer = manifest.phonemizer
     models = {
-        "quantize": [manifest.codec.to_json(), dict(manifest.codec_config)],
+        # Where weights lie is no part of what they are: their hash is in the codec's spec.
+        "quantize": [manifest.codec.to_json(), {name: value for name, value in manifest.codec_config.items() if not name.endswith("weights")}],
         "phonemize": [phonemizer.name, phonemizer.version, dict(phonemizer.config), manifest.vocabulary.hash],
     }
     return models.get(stage)
