@@ -4,7 +4,7 @@ import os
 import signal
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -13,13 +13,25 @@ import pytest
 pytest.importorskip("ray")
 import ray
 
+from pipelines.executors import ray_crew
 from pipelines.executors.base import TaskFailed
 from pipelines.executors.pools import Pool
 from pipelines.executors.ray import RayExecutor
 from pipelines.executors.ray_cluster import Node, connected
 from pipelines.executors.ray_pools import place
 from tests.toy_job import Toy
-from valle_data.errors import InputError
+from valle_data.errors import EnvironmentProblem, InputError
+
+
+def another_elsewhere() -> Callable[[], str]:
+    """A probe that tells the driver from all other processes."""
+    driver = os.getpid()
+
+    def versions() -> str:
+        return f"valle 9 {'here' if os.getpid() == driver else 'elsewhere'}"
+
+    return versions
+
 
 SQUARES = [number**2 for number in range(8)]
 
@@ -115,6 +127,14 @@ class TestOnOneMachine:
         while any(map(psutil.pid_exists, pids)) and time.monotonic() < deadline:
             time.sleep(0.05)
         assert pids and not any(map(psutil.pid_exists, pids))
+
+    def test_a_machine_with_another_version_gets_no_work(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(ray_crew, "_probe", another_elsewhere)
+        said: list[str] = []
+        with pytest.raises(EnvironmentProblem, match=r"No machine of the cluster has room for a worker of the pool of step0 \(0\.5 CPUs, 0 GPUs\)"):
+            list(executor(start_limit_s=6.0).run(Toy(tmp_path), range(3), said.append))
+        assert any("has valle 9 elsewhere, this one has valle 9 here: it gets no work" in sentence for sentence in said)
+        assert not list(tmp_path.glob("worker-*"))
 
     def test_the_cluster_listens_to_this_machine_only(self, cluster: list[str]) -> None:
         ours = psutil.Process().children(recursive=True)
