@@ -10,6 +10,7 @@ import struct
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -232,3 +233,11 @@ def make_copy(given: Given) -> dict[str, str]:
         put(path, given.encoded(samples=given.samples * np.float32(given.gain)))
         put(path.with_suffix(".txt"), TEXT.encode())
     return {str(first): KEPT, str(second): "duplicate_audio"}
+
+
+MAKERS: tuple[tuple[str, Callable[[Given], dict[str, str]]], ...] = (
+    *((kind.label, partial(make, kind)) for kind in KINDS),
+    ("Unicode twins", make_twins),
+    ("copy", make_copy),
+)
+"""Every kind, and what makes its files."""

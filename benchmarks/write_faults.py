@@ -5,8 +5,9 @@
 A small library (faulty_disk.c, preloaded) counts the calls below the folder of the data set, whoever makes them: Python, SQLite or Arrow. For every
 command, every call and every kind of fault, the command runs in a fork of a process that has imported everything already, the call fails, and what lies in
 the folder is looked at: each file is as it was before the command or as it will be after it, and files of committed parts were not touched. Then the same
-command runs undisturbed and must give what a run gives that nobody disturbed, to the byte. Recordings are decoded in the process itself, as nothing is
-written there and starting another process for it takes longer than all the rest. Needs a C compiler; takes about half an hour on two cores.
+command runs undisturbed and must give what a run gives that nobody disturbed, to the byte. With `--stride 4` every call fails in one way of four.
+Recordings are decoded in the process itself, as nothing is written there and starting another process for it takes longer than all the rest. Needs a C
+compiler.
 """
 
 import argparse
@@ -280,12 +281,13 @@ def import_everything() -> None:
     import pipelines.catalog as catalog
     import pipelines.metadata
     import pipelines.metadata_report.page
+    import pipelines.planner as planner
     import pipelines.prepare  # noqa: F401 - imported for the forks
     import tests.toy_codec  # noqa: F401 - puts its codec into the table
     import valle_data.stages.decode as decode
     import valle_data.stages.fingerprint
     import valle_data.stages.loudness  # noqa: F401
-    from valle_data.audio import read_sound
+    from valle_data.audio import probe, read_sound
 
     class DecoderHere:
         def __init__(self, limits):
@@ -294,7 +296,10 @@ def import_everything() -> None:
         def read(self, ref, _time_limit_s):
             return read_sound(ref, self.limits)
 
-    decode.DecoderProcess = DecoderHere  # pyright: ignore[reportAttributeAccessIssue]
+        def probe(self, ref, _time_limit_s):
+            return probe(ref, self.limits)
+
+    decode.DecoderProcess = planner.DecoderProcess = DecoderHere  # pyright: ignore[reportAttributeAccessIssue]
     catalog._PRAGMAS = tuple("cache_size = 1" if pragma.startswith("cache_size") else pragma for pragma in catalog._PRAGMAS)
 
 
@@ -324,7 +329,7 @@ def report(swept: Sequence[Swept], stride: int, output: Path) -> None:
     tables = [Table("Faults", columns, tuple(rows)), Table("Calls that change files, each of which failed", ("command", *kinds, "all"), tuple(calls))]
     notes = [
         "A call that writes leaves half of its bytes behind.",
-        f"Every call failed (stride {stride})." if stride == 1 else f"Every {stride}th call failed.",
+        f"Of each kind of fault one call in {stride} failed, beginning at different calls: with {len(FAULTS)}, every call failed once; with 1, in every way.",
     ]
     notes += [wrong for count in counts for wrong in count.wrong]
     write_record(output, "Failing writes", summary, tables, notes)

@@ -20,13 +20,13 @@ NUM_GOOD = 12
 
 def test_every_fault_has_its_reason_and_no_good_recording_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from faulty_corpus import make_corpus, run
-    from faulty_files import KEPT, KINDS
+    from faulty_files import KEPT, MAKERS
 
     import tests.toy_codec  # noqa: F401 - puts its codec into the table
 
     monkeypatch.setattr(DecoderProcess, "module", "tests.troublesome")
     clean, faulty = make_corpus(tmp_path / "clean", NUM_GOOD, 0), make_corpus(tmp_path / "faulty", NUM_GOOD, 1)
-    assert len(faulty.expected) == len(KINDS) + 4 > 45
+    assert len(faulty.expected) == len(MAKERS) + 2 > 45
     without = run(clean, tmp_path / "set-clean", codec="toy")
     outcome = run(faulty, tmp_path / "set", codec="toy")
     assert outcome.wrong(faulty) == []
