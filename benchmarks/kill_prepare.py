@@ -21,14 +21,15 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stdout
+from collections.abc import Callable
+from contextlib import nullcontext, redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import counted_prepare
 import psutil
+import ray_nodes
 from record import Table, write_record
 
 from valle_data import files
@@ -155,10 +156,14 @@ def kill_raylet(setting: Setting, output: Path, kills: int) -> tuple[int, int]:
         time.sleep(setting.generator.uniform(0, 0.4))
         if process.poll() is not None:
             break
-        node = setting.generator.choice([node for node in setting.cluster.list_all_nodes() if not node.head])
+        others = [node for node in setting.cluster.list_all_nodes() if not node.head]
+        if not others:
+            ray_nodes.add_node(setting.cluster)
+            continue
+        node = setting.generator.choice(others)
         os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
         setting.cluster.worker_nodes.discard(node)
-        setting.cluster.add_node(num_cpus=1)
+        ray_nodes.add_node(setting.cluster)
         done += 1
     check(process, output)
     return done, done * setting.workers
@@ -242,20 +247,6 @@ def disturb(kind: str, setting: Setting, folder: Path, kills: int, first_step: i
     return outcome
 
 
-@contextmanager
-def cluster_of(nodes: int) -> Iterator[Any]:
-    """Ray's daemons of so many machines, one core each, on this one."""
-    from ray.cluster_utils import Cluster
-
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    for _ in range(nodes - 1):
-        made.add_node(num_cpus=1)
-    try:
-        yield made
-    finally:
-        made.shutdown()
-
-
 def report(results: Path, path: Path) -> None:
     """Write the record of all calls."""
     rows: dict[tuple[str, str], Outcome] = {}
@@ -307,7 +298,7 @@ def main() -> None:
     generator = random.Random(arguments.seed)
     with tempfile.TemporaryDirectory() as temporary:
         folder, is_ray = Path(temporary), arguments.executor == "ray"
-        with cluster_of(arguments.nodes) if is_ray else nullcontext() as cluster:
+        with ray_nodes.cluster_of(arguments.nodes) if is_ray else nullcontext() as cluster:
             setting = Setting(arguments.workers, generator, cluster)
             label = f"Ray, {arguments.nodes} nodes" if is_ray else "local"
             outcome = disturb(arguments.kind, setting, folder, arguments.kills, arguments.first_step, label)

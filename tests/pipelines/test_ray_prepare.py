@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("ray")
 from ray.cluster_utils import Cluster
 
+from benchmarks.ray_nodes import ray_cluster
 from pipelines import prepare
 from pipelines.console import Console
 from pipelines.executors import EXECUTORS
@@ -32,8 +33,7 @@ PATIENCE_S = 240
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
     """Two nodes of one core each; tests may add more."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    made.add_node(num_cpus=1)
+    made = ray_cluster(2)
     yield made
     made.shutdown()
 
