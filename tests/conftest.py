@@ -1,6 +1,8 @@
 """Fixtures that several folders of tests share."""
 
 import shutil
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,3 +36,11 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert main(prepare) == 0
     assert main(["metadata", str(dataset), "--no-report", "--validation-fraction", "0.2"]) == 0
     return dataset
+
+
+@pytest.fixture(autouse=True)
+def without_lazy_modules() -> Iterator[None]:
+    """speechbrain leaves modules behind that import packages nobody has as soon as somebody, such as hypothesis, looks at them."""
+    yield
+    for name in [name for name in sys.modules if name.partition(".")[0] == "speechbrain" or name == "valle_data.speaker_encoders.ecapa"]:
+        del sys.modules[name]

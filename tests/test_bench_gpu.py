@@ -16,7 +16,7 @@ from importlib.machinery import PathFinder
 find = PathFinder.find_spec
 def find_what_is_here(name, path=None, target=None):
     return None if name.partition(".")[0] in {ABSENT} else find(name, path, target)
-PathFinder.find_spec = find_what_is_here
+PathFinder.find_spec = staticmethod(find_what_is_here)
 """
 sys.path.insert(0, str(ROOT / "benchmarks"))
 

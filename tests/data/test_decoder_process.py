@@ -63,7 +63,7 @@ def test_a_file_that_breaks_the_decoder_is_lost_alone(name: str, reason: ReasonC
     bad, good = noise(tmp_path / f"{name}.wav"), noise(tmp_path / "good.wav")
     before = decoder.read(AudioRef(str(good)), 10).samples
     with pytest.raises(InputError, match=words) as caught:
-        decoder.read(AudioRef(str(bad)), 2)
+        decoder.read(AudioRef(str(bad)), 2 if name == "stop" else 60)
     assert caught.value.reason is reason
     assert np.array_equal(decoder.read(AudioRef(str(good)), 10).samples, before)
 
