@@ -5,6 +5,7 @@ A task whose worker, machine or half-made result is lost begins again with its f
 job's promise.
 """
 
+import time
 from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -99,7 +100,9 @@ class _Traffic(Generic[Task, Result]):
         self.waiting = [deque() for _ in self.crew.pools]
         while self.doing or self.hopeless or any(self.waiting) or not self.feed.is_done:
             self.crew.tend()
+            started = time.monotonic()
             self._assign()
+            self.crew.forgive(time.monotonic() - started)  # the next task may take long to plan, and nobody was listened to meanwhile
             self.crew.watch([item.actor for item in self.doing])
             yield from self._collect()
             self._end_stalled()

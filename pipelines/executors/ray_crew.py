@@ -188,6 +188,11 @@ class Crew:
             return
         actor.heard_at, actor.sign = time.monotonic() - life.age_s, life.sign
 
+    def forgive(self, seconds: float) -> None:
+        """Do not hold against the actors a time in which nobody asked them."""
+        for actor in self.actors:
+            actor.heard_at += seconds
+
     def is_stalled(self, actor: Actor) -> bool:
         """Whether it has given no sign of life for too long, or no answer at all."""
         return time.monotonic() - actor.heard_at > self._limits.stall_limit_s
