@@ -1,8 +1,8 @@
 """Audio files from the outside: which container, what its header declares, and whether the file is whole.
 
 Decoders read cut and damaged WAV, OGG and MP3 files without a word, so completeness is decided here from the container's own structure. What no
-structure tells: a constant-bit-rate MP3 without a Xing, Info or VBRI frame that is cut exactly between two frames, a FLAC with tags behind
-its frames whose header declares less than it holds, and a WAV with flipped samples. A variable-bit-rate MP3 without such a frame is refused although it may be whole.
+structure tells: a constant-bit-rate MP3 without a Xing, Info or VBRI frame that is cut exactly between two frames, a FLAC with tags behind its frames whose
+header declares less than it holds, and a WAV with flipped samples. A variable-bit-rate MP3 without such a frame is refused although it may be whole.
 Nothing here allocates more than one page of the file whatever its header says.
 """
 
