@@ -193,10 +193,10 @@ def report(found: Sequence[Round], output: Path) -> list[str]:
         "in quarantine with the right reason",
         "odd ones kept",
         "good lost",
-        "clean",
-        "wall",
-        "time-outs",
-        "wall less time-outs / clean",
+        "wall / CPU without",
+        "wall / CPU with",
+        "of it time-outs",
+        "ratio of CPU",
     )
     every = found[-1].corpus
     becomes = {label: ", ".join(sorted({every.expected[path] for path, other in every.kinds.items() if other == label})) for label in every.kinds.values()}
