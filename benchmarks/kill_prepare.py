@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, redirect_stdout
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ RECORD = Path("docs/benchmarks/kill_prepare.md")
 RESULTS = Path("work/kill_prepare.jsonl")
 CONFIG = "configs/prepare/debug.yaml"
 TOY = ("part_duration_s=10", "codec={name: toy, delay_s: 0.03}", "corpus.include=[train/*]")
+SLOW = "codec.delay_s=0.2"
+"""On a cluster, where a new worker takes seconds to come, so that all are at work when one is lost."""
 COMPARED = ("shards", "quarantine", "plan")
 STEPS = ("open", "write", "fsync", "replace", "link", "unlink", "makedirs")
 COMMAND = [sys.executable, "benchmarks/counted_prepare.py", "--toy"]
@@ -50,11 +52,13 @@ class Setting:
 
     workers: int
     generator: random.Random
+    is_slow: bool = False
     cluster: Any = None
 
     def start(self, output: Path) -> subprocess.Popen[bytes]:
         where = ["--address", self.cluster.address] if self.cluster else []
-        command = [*COMMAND, CONFIG, *TOY, "-o", str(output), "--workers", str(self.workers), *where]
+        pace = [SLOW] if self.is_slow else []
+        command = [*COMMAND, CONFIG, *TOY, *pace, "-o", str(output), "--workers", str(self.workers), *where]
         with open(output.with_suffix(".out"), "ab") as said:
             return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
@@ -149,22 +153,20 @@ def kill_worker(setting: Setting, output: Path, kills: int) -> tuple[int, int]:
 
 
 def kill_raylet(setting: Setting, output: Path, kills: int) -> tuple[int, int]:
-    """Kill the daemon of a machine of the cluster, but for the first, at work; another machine comes in its place."""
+    """Kill the daemon of a machine of the cluster whose workers are at work, but for the first; another machine comes in its place."""
     process, done = setting.start(output), 0
-    while done < kills:
-        wait_for_work(output, process)
+    wait_for_work(output, process)
+    while done < kills and process.poll() is None:
         time.sleep(setting.generator.uniform(0, 0.4))
-        if process.poll() is not None:
-            break
-        others = [node for node in setting.cluster.list_all_nodes() if not node.head]
-        if not others:
-            ray_nodes.add_node(setting.cluster)
+        busy = {worker.ppid() for worker in setting.workers_of(process) if worker.is_running()}
+        raylets = [node.all_processes["raylet"][0].process.pid for node in setting.cluster.worker_nodes]
+        if not (chosen := [pid for pid in raylets if pid in busy]):
             continue
-        node = setting.generator.choice(others)
-        os.kill(node.all_processes["raylet"][0].process.pid, signal.SIGKILL)
-        setting.cluster.worker_nodes.discard(node)
-        ray_nodes.add_node(setting.cluster)
+        wait_for_work(output, process)  # of which one part in two is that machine's
+        os.kill(setting.generator.choice(chosen), signal.SIGKILL)
         done += 1
+        setting.cluster.worker_nodes = {node for node in setting.cluster.worker_nodes if node.all_processes["raylet"][0].process.pid not in chosen}
+        ray_nodes.add_node(setting.cluster)
     check(process, output)
     return done, done * setting.workers
 
@@ -235,7 +237,7 @@ def disturb(kind: str, setting: Setting, folder: Path, kills: int, first_step: i
     if kind == "step":
         kill_step(Setting(10**9, setting.generator), quiet, 1)
     else:
-        Setting(setting.workers, setting.generator).finish(quiet)
+        replace(setting, cluster=None).finish(quiet)
     expected = tree(quiet)
     for attempt in range(kills):
         output = folder / f"{kind}-{attempt}"
@@ -299,7 +301,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folder, is_ray = Path(temporary), arguments.executor == "ray"
         with ray_nodes.cluster_of(arguments.nodes) if is_ray else nullcontext() as cluster:
-            setting = Setting(arguments.workers, generator, cluster)
+            setting = Setting(arguments.workers, generator, is_ray, cluster)
             label = f"Ray, {arguments.nodes} nodes" if is_ray else "local"
             outcome = disturb(arguments.kind, setting, folder, arguments.kills, arguments.first_step, label)
     print(outcome)
