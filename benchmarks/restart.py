@@ -8,6 +8,7 @@ row, as checkpoints by row id do.
 """
 
 import argparse
+import itertools
 import json
 import shutil
 import subprocess
@@ -30,6 +31,7 @@ from valle_data.shards.tar import TarShard
 
 RECORD = Path("docs/benchmarks/restart.md")
 UNFINISHED = 10
+PEER_PARTS = 5000
 REPEATS = 5
 
 
@@ -62,9 +64,9 @@ def ours(folder: Path) -> int:
 
 
 def by_row(folder: Path) -> int:
-    """The same by the ids of all finished rows."""
+    """The same by the ids of finished rows, of `PEER_PARTS` parts only."""
     finished = set()
-    for path in (folder / "shards").glob("*.json"):
+    for path in itertools.islice((folder / "shards").glob("*.json"), PEER_PARTS):
         finished.update((path.stem, name) for name in pq.read_table(path.with_suffix(".parquet"), columns=["utt_id"])["utt_id"].to_pylist())
     return len(finished)
 
@@ -105,7 +107,7 @@ def main() -> None:
         found = {way: [measure(folder, way) for _ in range(REPEATS if way == "ours" else 1)] for way in ("ours", "by_row")}
     rows = [
         (name, median_and_spread([seconds for seconds, _ in found[way]]), median_and_spread([megabytes for _, megabytes in found[way]]))
-        for way, name in (("ours", "`valle prepare`"), ("by_row", "reading the ids of all finished rows (one a part)"))
+        for way, name in (("ours", "`valle prepare`"), ("by_row", f"reading the ids of the finished rows of {PEER_PARTS:,} parts"))
     ]
     summary = (
         f"With {arguments.parts - UNFINISHED:,} finished parts the first unfinished one is found in {rows[0][1]} s with {rows[0][2]} MB (target: 2 s, 100 MB)."
